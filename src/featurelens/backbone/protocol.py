@@ -1,0 +1,77 @@
+"""What every backbone offers, and the description that travels with its vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from featurelens.images.fit import Fit
+from featurelens.shapes import Float32, UInt8
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A backbone's identity card; two backbones with equal fingerprints give the same vectors.
+
+    `name` is what the user types, `weights` the SHA-256 of the parameters, `dim` the length of an
+    embedding, `mean` and `std` the normalisation in [0, 1] units, `map_channels` the channels of
+    `maps` (0: the backbone has no map).
+    """
+
+    name: str
+    weights: str
+    dim: int
+    fit: Fit = field(default_factory=Fit)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    map_channels: int = 0
+    licence: str = "unknown"
+    precision: str = "fp32"
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits over all that decides a vector's value: weights, preprocessing, precision."""
+        decisive = {k: v for k, v in self.to_json().items() if k not in ("name", "licence")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary for `spec.json` files and databases."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Spec:
+        """The inverse of `to_json`."""
+        values = dict(data)
+        values["fit"] = Fit(**values["fit"])
+        values["mean"] = tuple(values["mean"])
+        values["std"] = tuple(values["std"])
+        return cls(**values)
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Pixels in, features out. Pixels are uint8 RGB `[batch, row, col, 3]` at the spec's size.
+
+    `streams` is how many threads may call `embed` at once with profit (1: callers take turns).
+    """
+
+    @property
+    def spec(self) -> Spec: ...
+
+    @property
+    def streams(self) -> int: ...
+
+    def embed(self, pixels: UInt8[np.ndarray, "batch row col 3"]) -> Float32[np.ndarray, "batch dim"]:
+        """The raw (not normalised) embedding of each image."""
+        ...
+
+    def maps(
+        self, pixels: UInt8[np.ndarray, "batch row col 3"]
+    ) -> Float32[np.ndarray, "batch channel grid_row grid_col"]:
+        """The last spatial map, or the token grid without prefix tokens; BackboneError if there is none."""
+        ...

@@ -1,0 +1,1 @@
+"""Images: finding, decoding and fitting them."""
