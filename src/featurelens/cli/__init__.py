@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: one short file per command, put together in main.py."""

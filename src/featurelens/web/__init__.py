@@ -1,1 +1,1 @@
-"""web."""
+"""Pages and services on a gallery."""

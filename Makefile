@@ -1,0 +1,51 @@
+# `make demo` and `make test` each do their whole set-up in .venv on a fresh machine.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+IMAGES ?=
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SETUP  := pyproject.toml constraints.txt
+ALL    := lab,export,heif,table,demo
+
+.PHONY: demo test lint quick slow bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.base  ## index the demo photos (or IMAGES=DIR) and search them
+	@$(BIN)/featurelens demo $(if $(IMAGES),--images "$(IMAGES)")
+
+test: lint quick slow  ## everything that CI runs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+quick: $(VENV)/.dev  ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/.dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.dev  ## every benchmark beside its peers; prints what is not met
+	$(BIN)/python benchmarks/run_all.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "featurelens needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 demo"; exit 1; }
+	@echo "Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "pip>=25.1"
+
+$(VENV)/.base: $(VENV)/bin/python $(SETUP)
+	@echo "Installing featurelens (no torch), about a minute"
+	@$(PIP) install -c constraints.txt -e ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python $(SETUP)
+	@echo "Installing featurelens with all extras and the development tools (torch is large: a few minutes)"
+	@$(PIP) install -c constraints.txt -e ".[$(ALL)]" --group dev
+	@touch $@ $(VENV)/.base
+
+clean:
+	rm -rf $(VENV) demo-gallery .pytest_cache .ruff_cache .hypothesis

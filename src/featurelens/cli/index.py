@@ -1,0 +1,74 @@
+"""`featurelens index`: make or update the gallery of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featurelens.cli.options import Device, Json, OptionalBackboneName
+from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say
+
+
+def index(
+    images: Annotated[Path, typer.Argument(help="Folder of images, any depth.")],
+    backbone: OptionalBackboneName = None,
+    at: Annotated[
+        Path | None, typer.Option(help="Where the gallery lies. Default: .featurelens in the folder.")
+    ] = None,
+    device: Device = "auto",
+    exact: Annotated[
+        bool, typer.Option(help="Decode and resize bit for bit as Pillow does; slower on large JPEGs.")
+    ] = False,
+    max_pixels: Annotated[
+        int, typer.Option(help="Skip images of more pixels (a guard against decompression bombs).")
+    ] = 100_000_000,
+    batch_size: Annotated[int, typer.Option(help="Images per call of the network.")] = 32,
+    workers: Annotated[
+        int | None, typer.Option(help="Decoding threads. Default: the cores that are free to use.")
+    ] = None,
+    show_skipped: Annotated[
+        bool, typer.Option("--show-skipped", help="List every file that is not indexed, with its reason.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Index a folder of images; run it again to update (only new and changed files cost work)."""
+    from featurelens.cli.galleries import open_or_create
+
+    gallery = open_or_create(
+        images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels, say=say
+    )
+    with gallery:
+        with progress_bar("Indexing") as advance:
+            report = gallery.update(
+                batch_size=batch_size,
+                workers=workers,
+                on_progress=lambda p: advance(p.done, p.total, p.failed),
+            )
+        skipped = gallery.skipped() if show_skipped else None
+        if as_json:
+            result = {"gallery": gallery.folder, "backbone": gallery.spec.name, "images": len(gallery)}
+            listed = {"skipped_files": [{"name": n, "reason": r} for n, r in skipped]} if skipped else {}
+            print_json({**result, "update": report, **listed})
+            return
+        _print(report, len(gallery), gallery.folder, skipped)
+
+
+def _print(report, total: int, folder: Path, skipped: list[tuple[str, str]] | None) -> None:
+    work = {
+        "added": report.added,
+        "changed": report.changed,
+        "moved": report.moved,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+    }
+    parts = [f"{count:,} {what}" for what, count in work.items() if count] or ["nothing to do"]
+    print(f"{total:,} images in the gallery: {', '.join(parts)}.")
+    if report.rate:
+        print(f"{report.rate:,.0f} images/s, {report.seconds:.1f} s in all.")
+    if report.skipped:
+        print(f"{report.skipped:,} files skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
+    for name, reason in skipped or ():
+        print(f"  {printable(name)}: {reason}")
+    notice(f"Gallery: {folder}\nSearch it: featurelens search PHOTO --gallery {folder}")

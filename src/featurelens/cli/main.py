@@ -1,0 +1,69 @@
+"""The table of commands, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from featurelens.cli.demo import demo
+from featurelens.cli.doctor import doctor
+from featurelens.cli.index import index
+from featurelens.cli.layers import layers
+from featurelens.cli.models import models
+from featurelens.cli.search import search
+from featurelens.cli.terminal import notice
+from featurelens.errors import FeaturelensError
+
+COMMANDS = {
+    "demo": demo,
+    "index": index,
+    "search": search,
+    "layers": layers,
+    "models": models,
+    "doctor": doctor,
+}
+
+app = typer.Typer(
+    name="featurelens",
+    help="Extract, see, assess, adapt and search the features that deep networks learn from images.",
+    epilog="Start with: featurelens demo   or   featurelens index ~/Pictures",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if version:
+        from featurelens import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        app()
+    except FeaturelensError as error:
+        notice(f"[bold red]Error:[/] {_plain(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        notice("Interrupted. What was finished is saved; run the same command again to go on.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,111 @@
+"""What the commands say: results on stdout, progress and notices on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def stderr() -> Console:
+    """The console for progress and notices; plain text when NO_COLOR is set or stderr is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def notice(markup: str) -> None:
+    """One line for the user on stderr, with rich markup."""
+    stderr().print(markup, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One plain line for the user on stderr (what `say=` callbacks of the library get)."""
+    stderr().print(text, markup=False, soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """A table on stdout; wide enough never to cut a path when stdout is no terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(table)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout; odd file names come out as escapes and never fail."""
+    import sys
+
+    json.dump(value, sys.stdout, default=_jsonable, indent=2)
+    sys.stdout.write("\n")
+
+
+def printable(name: str) -> str:
+    """A file name as one safe line: control characters and undecodable bytes as escapes."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def size_text(size: float) -> str:
+    """Bytes for people: 13.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return ""
+
+
+@contextmanager
+def progress_bar(title: str, *, unit: str = "images") -> Iterator[Callable[..., None]]:
+    """A bar with rate and time left on stderr; yields `advance(done, total, failed=0)`."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = stderr()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("[yellow]{task.fields[failed]}[/]"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, rate="", failed="")
+        started = bar.get_time()
+
+        def advance(done: int, total: int | None, failed: int = 0) -> None:
+            seconds = bar.get_time() - started
+            rate = f"{done / seconds:,.0f} {unit}/s" if done and seconds > 0.2 else ""
+            bar.update(
+                task, completed=done, total=total, rate=rate, failed=f"{failed} skipped" if failed else ""
+            )
+
+        yield advance
+
+
+def _jsonable(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
