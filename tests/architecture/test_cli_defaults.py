@@ -1,0 +1,38 @@
+"""Every option has the default that its Python function has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from featurelens.backbone import load_backbone
+from featurelens.cli.index import index
+from featurelens.cli.layers import layers
+from featurelens.cli.search import search
+from featurelens.search import Gallery
+
+PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
+    (index, Gallery.create),
+    (index, Gallery.update),
+    (index, load_backbone),
+    (search, Gallery.search),
+    (layers, load_backbone),
+]
+# A gallery remembers its backbone, so the command's own default is "the gallery's".
+DIFFERS_ON_PURPOSE = {("index", "backbone"), ("index", "images"), ("search", "query")}
+
+
+@pytest.mark.parametrize(("command", "function"), PAIRS, ids=lambda f: getattr(f, "__qualname__", ""))
+def test_defaults_agree(command: Callable[..., object], function: Callable[..., object]) -> None:
+    of_command = inspect.signature(command).parameters
+    of_function = inspect.signature(function).parameters
+    shared = [
+        name
+        for name in of_command
+        if name in of_function and (command.__name__, name) not in DIFFERS_ON_PURPOSE
+    ]
+    assert shared or function is load_backbone, "the command and its function share no option"
+    for name in shared:
+        assert of_command[name].default == of_function[name].default, name
