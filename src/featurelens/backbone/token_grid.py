@@ -1,0 +1,137 @@
+"""Any layer's output as one spatial map: convolutional, channels-last and token-sequence networks alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from featurelens.errors import LayerError
+
+Axis = Literal["batch", "channel", "row", "col", "token"]
+Grid = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What each axis of an output means; `grid` and `prefix_tokens` describe the token axis, if any.
+
+    Several channel axes (heads × width) are flattened into one. `arrange` puts tokens of networks that
+    keep them in another order than row by row (Hiera, NesT) back into rows.
+    """
+
+    axes: tuple[Axis, ...]
+    prefix_tokens: int = 0
+    grid: Grid | None = None
+    arrange: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def spatial(self) -> bool:
+        """Whether the output has places: rows and columns, or one axis of tokens."""
+        return sorted(a for a in self.axes if a not in ("batch", "channel")) in (["col", "row"], ["token"])
+
+
+NCHW = Layout(("batch", "channel", "row", "col"))
+NHWC = Layout(("batch", "row", "col", "channel"))
+
+
+def as_map(
+    output: Any,
+    *,
+    prefix_tokens: int = 0,
+    grid: Grid | None = None,
+    channels_last: bool | None = None,
+    layout: Layout | None = None,
+) -> Tensor:
+    """The output of a layer as `[batch, channel, row, col]`; prefix tokens (class, register) are dropped.
+
+    Pass the `layout` that `featurelens.backbone.layout.layouts` found for the layer; without it the other
+    arguments must leave no doubt: a token sequence `[batch, token, channel]` needs `grid` unless it is
+    square, a 4-axis output needs `channels_last` unless its two equal axes tell.
+
+    >>> as_map(torch.zeros(2, 1 + 4 * 6, 8), prefix_tokens=1, grid=(4, 6)).shape
+    torch.Size([2, 8, 4, 6])
+    """
+    x = only_tensor(output)
+    if layout is None:
+        layout = _layout_of_shape(tuple(x.shape), prefix_tokens, grid, channels_last)
+    if layout.arrange is not None:
+        return layout.arrange(x)
+    if len(layout.axes) != x.ndim:
+        raise LayerError(f"An output of shape {tuple(x.shape)} does not have the axes {layout.axes}.")
+    if not layout.spatial or "batch" not in layout.axes:
+        raise LayerError(
+            f"The shape {tuple(x.shape)} with the axes {layout.axes} has no places to draw a map of: "
+            "it is a vector, a matrix of token pairs, or is cut into windows. Choose the layer around it."
+        )
+    order = [i for kind in ("batch", "channel", "row", "col", "token") for i in _where(layout.axes, kind)]
+    x = x.permute(order)
+    places = 1 if "token" in layout.axes else 2
+    x = x.reshape(x.shape[0], math.prod(x.shape[1 : x.ndim - places]), *x.shape[x.ndim - places :])
+    if places == 2:
+        return x
+    rows, cols = layout.grid or (0, 0)
+    if x.shape[2] != layout.prefix_tokens + rows * cols:
+        raise LayerError(
+            f"{x.shape[2]} tokens are not {layout.prefix_tokens} prefix tokens + a grid of {rows} × {cols}. "
+            "Pass prefix_tokens= and grid=(rows, cols), or a layout found at this input size."
+        )
+    return x[:, :, layout.prefix_tokens :].unflatten(2, (rows, cols))
+
+
+def only_tensor(output: Any) -> Tensor:
+    """The one tensor in an output, also inside a tuple, list or dictionary; LayerError if not just one."""
+    found = tensors(output)
+    if len(found) != 1:
+        shapes = ", ".join(str(tuple(t.shape)) for t in found) or "none"
+        raise LayerError(
+            f"A map needs one tensor; this output holds {len(found)} ({shapes}). Choose one of them."
+        )
+    return found[0]
+
+
+def tensors(output: Any) -> list[Tensor]:
+    """All tensors in a nested output, in order."""
+    if isinstance(output, Tensor):
+        return [output]
+    if isinstance(output, Mapping):
+        output = list(output.values())
+    if isinstance(output, list | tuple):
+        return [tensor for item in output for tensor in tensors(item)]
+    return []
+
+
+def _where(axes: tuple[Axis, ...], kind: str) -> list[int]:
+    return [i for i, axis in enumerate(axes) if axis == kind]
+
+
+def _layout_of_shape(
+    shape: tuple[int, ...], prefix_tokens: int, grid: Grid | None, channels_last: bool | None
+) -> Layout:
+    if len(shape) == 3:
+        tokens = shape[1] - prefix_tokens
+        if grid is None:
+            side = math.isqrt(max(tokens, 0))
+            if side * side != tokens or tokens < 1:
+                raise LayerError(
+                    f"{tokens} tokens are not a square grid. Pass grid=(rows, cols) or prefix_tokens=."
+                )
+            grid = (side, side)
+        return Layout(("batch", "token", "channel"), prefix_tokens, grid)
+    if len(shape) == 4:
+        if channels_last is None:
+            last = shape[2:] == grid if grid else shape[2] == shape[3]
+            first = shape[1:3] == grid if grid else shape[1] == shape[2]
+            if first == last:
+                raise LayerError(
+                    f"The shape {shape} does not tell which axis holds the channels. Pass channels_last=True "
+                    "or False, or a layout."
+                )
+            channels_last = first
+        return NHWC if channels_last else NCHW
+    raise LayerError(
+        f"A map needs 3 or 4 axes (batch, tokens, channels or batch, channels, rows, columns), not {shape}."
+    )
