@@ -98,7 +98,7 @@ def _extras() -> list[Check]:
 
 
 def _processors() -> Check:
-    from featurelens.images.batches import free_cores
+    from featurelens.backbone.request import free_cores
 
     cores, free = os.cpu_count() or 1, free_cores()
     told = f"{free} of {cores} to use" if free != cores else f"{cores}"
