@@ -1,1 +1,74 @@
-"""backbone."""
+"""What turns pixels into features: one name for every network, on the engine that suits the machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.backbone.request import Engine, Request, Say, Triple
+from featurelens.catalog import Catalog
+
+__all__ = ["BACKBONES", "Backbone", "Spec", "load_backbone"]
+
+BACKBONES = Catalog(
+    "kind of backbone",
+    {
+        "embedded": "featurelens.backbone.embedded:load",
+        "timm": "featurelens.backbone.torch_source:load",
+        "torchvision": "featurelens.backbone.torch_source:load",
+        "local-dir": "featurelens.backbone.torch_source:load",
+        "onnx": "featurelens.backbone.from_onnx:load",
+        "bundle": "featurelens.backbone.bundle:load",
+        "classic": "featurelens.backbone.classical:load",
+    },
+    group="featurelens.backbones",
+)
+
+
+def load_backbone(
+    name: str = "embedded",
+    *,
+    engine: Engine = "auto",
+    device: str = "auto",
+    pretrained: bool = True,
+    weights: Path | None = None,
+    size: int | None = None,
+    threads: int | None = None,
+    mean: Triple | None = None,
+    std: Triple | None = None,
+    say: Say | None = None,
+) -> Backbone:
+    """Load a network by name: `embedded`, a timm name, `torchvision:NAME`, `local-dir:PATH`, `onnx:FILE`,
+    `bundle:DIR` or `classic:NAME`.
+
+    `engine`: "auto" is torch where CUDA is there, else OpenVINO on the CPU (the first use of a torch network
+    exports it once into the cache and says so); "torch" gives gradients and layers. `weights` is a local
+    safetensors or weights-only checkpoint; `pretrained=False` means random weights, the same each time.
+    `size` is the side of the input in pixels, `threads` the number of cores, `say` gets notices (default:
+    standard error). Raises UnknownName, BackboneError, MissingExtra, InvalidInput.
+
+    >>> load_backbone("classic:colour").spec.name
+    'classic:colour'
+    """
+    scheme, colon, rest = name.partition(":")
+    if not colon:
+        scheme, rest = ("embedded", name) if name == "embedded" else ("timm", name)
+    request = Request(
+        scheme,
+        rest,
+        engine=engine,
+        device=device,
+        pretrained=pretrained,
+        weights=weights,
+        size=size,
+        threads=threads,
+        mean=mean,
+        std=std,
+        say=say or _to_stderr,
+    )
+    return BACKBONES.load(scheme)(request)
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text + "\n")
