@@ -1,0 +1,1 @@
+"""Change a backbone: fine-tune it, or pretrain it without labels."""

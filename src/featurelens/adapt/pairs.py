@@ -1,0 +1,68 @@
+"""Where positive pairs come from: two renderings of one procedural programme, or one image twice."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from featurelens.images.procedural import render_tensor
+from featurelens.shapes import UInt8
+
+CHUNK = 64
+
+
+class Pairs(Protocol):
+    """Gives positive pairs; what it gives at a step depends on the step and the seed only."""
+
+    def at(self, step: int, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]: ...
+
+
+class ProceduralPairs:
+    """A pool of programmes in memory, slowly renewed: renders are dear, so each is used a few times.
+
+    At step `s` the pool holds the chunks of programmes that an uninterrupted run would hold, so that a
+    killed run goes on exactly where it was.
+    """
+
+    def __init__(
+        self, *, pool: int, views: int, size: int, refresh: int, seed: int, device: str = "cpu", step: int = 0
+    ) -> None:
+        self._chunks = max(1, pool // CHUNK)
+        self._every = max(1, CHUNK // refresh) if refresh else 0
+        self._draw = lambda number: render_tensor(
+            programmes=CHUNK, views=views, size=size, seed=seed * 1_000_003 + number, device=device
+        ).unflatten(0, (CHUNK, views))
+        newest = self._newest(step)
+        held = sorted(range(max(0, newest - self._chunks), newest), key=lambda number: number % self._chunks)
+        self._pool = torch.cat([self._draw(number) for number in held])
+        self._next = newest
+
+    def _newest(self, step: int) -> int:
+        return self._chunks + (step // self._every if self._every else 0)
+
+    def at(self, step: int, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Two renderings (sometimes the same one twice) of `count` random programmes, uint8 `[pair, 3, row, col]`."""
+        while self._next < self._newest(step):
+            start = self._next % self._chunks * CHUNK
+            self._pool[start : start + CHUNK] = self._draw(self._next)
+            self._next += 1
+        programmes, views = self._pool.shape[:2]
+        device = self._pool.device
+        row = torch.randint(programmes, (count,), generator=source, device=device)
+        first = torch.randint(views, (count,), generator=source, device=device)
+        second = torch.randint(views, (count,), generator=source, device=device)
+        return self._pool[row, first], self._pool[row, second]
+
+
+class ImagePairs:
+    """Unlabelled images in memory; both views of a pair come from the same image."""
+
+    def __init__(self, images: UInt8[Tensor, "image 3 row col"]) -> None:
+        self._images = images
+
+    def at(self, step: int, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """`count` random images, twice."""
+        chosen = torch.randint(len(self._images), (count,), generator=source, device=self._images.device)
+        return self._images[chosen], self._images[chosen]

@@ -1,0 +1,89 @@
+"""The recipe of a pretraining run, read from TOML; every field has its default here and nowhere else."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from featurelens.errors import InvalidInput
+
+OBJECTIVES = ("simclr", "vicreg", "barlow", "byol", "simsiam")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the weights of a run (on one machine and thread count, bit for bit)."""
+
+    name: str = "embedded"
+    architecture: str = "resnet18"
+    options: dict[str, Any] = field(default_factory=dict)
+    objective: str = "simclr"
+    temperature: float = 0.2
+    projector: tuple[int, ...] = (512, 128)
+    phases: tuple[tuple[int, int, int], ...] = ((2000, 64, 256),)  # (steps, pixels, pairs per step)
+    local_views: int = 0
+    local_size: int = 48
+    lr: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: int = 100
+    decay: float = 0.3  # the last share of the steps, over which the learning rate falls to zero
+    ema: float = 0.998  # of the weights that are kept; for BYOL also of the target
+    precision: str = "bf16"
+    pool: int = 8192  # programmes in memory
+    views: int = 2  # renderings of each
+    pool_size: int = 96  # pixels
+    refresh: int = 8  # programmes renewed per step
+    augment: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """All phases together."""
+        return sum(phase[0] for phase in self.phases)
+
+    def phase(self, step: int) -> tuple[int, int]:
+        """Pixels and pairs at this step."""
+        for steps, size, batch in self.phases:
+            if step < steps:
+                return size, batch
+            step -= steps
+        return self.phases[-1][1], self.phases[-1][2]
+
+    def rate(self, step: int) -> float:
+        """Learning rate: warm-up, a plateau (so that a run can be lengthened later), linear decay."""
+        falling = (self.steps - step) / max(1, self.decay * self.steps)
+        return self.lr * min(1.0, (step + 1) / max(1, self.warmup), max(0.0, falling))
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary for checkpoints and cards."""
+        return asdict(self)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file; raises InvalidInput for unreadable files, unknown keys and values."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"The recipe {path} cannot be read: {error}. Expected a TOML file.") from error
+    return make_recipe(values)
+
+
+def make_recipe(values: dict[str, Any]) -> Recipe:
+    """A recipe from plain values, checked."""
+    known = {item.name for item in fields(Recipe)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InvalidInput(f"The recipe has unknown keys {unknown}. Known: {', '.join(sorted(known))}.")
+    for name in ("projector", "phases"):
+        if name in values:
+            values = values | {name: tuple(tuple(v) if isinstance(v, list) else v for v in values[name])}
+    recipe = Recipe(**values)
+    if recipe.objective not in OBJECTIVES:
+        raise InvalidInput(f"Unknown objective '{recipe.objective}'. Expected one of {', '.join(OBJECTIVES)}.")
+    if recipe.precision not in ("fp32", "bf16"):
+        raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'fp32' or 'bf16'.")
+    if not recipe.phases or any(min(phase) < 1 or phase[2] < 2 for phase in recipe.phases):
+        raise InvalidInput("Each phase is [steps, pixels, pairs per step]: steps and pixels >= 1, pairs >= 2.")
+    return recipe
