@@ -1,0 +1,137 @@
+"""Images and a backbone become Features: one pass, resumable, and no bad file stops it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.errors import ImageError, InvalidInput
+from featurelens.features.gather import Gather
+from featurelens.features.parts import EMBEDDING, Part
+from featurelens.features.pooling import Pooling, check_pooling, check_size, pool
+from featurelens.features.progress import Meter, OnProgress
+from featurelens.features.saved import merge
+from featurelens.features.sources import Source, sources
+from featurelens.features.store import Store
+from featurelens.features.table import Features
+from featurelens.features.tapped import Work, layer_work
+from featurelens.images.batches import in_batches
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
+from featurelens.shapes import UInt8
+
+
+def extract(
+    images: Any,
+    backbone: Backbone,
+    *,
+    layers: Sequence[str] | None = None,
+    pooling: Pooling | str | None = None,
+    labels: Sequence[str] | None = None,
+    batch_size: int = 32,
+    store: str | Path | None = None,
+    workers: int | None = None,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_bytes: int = 4 << 30,
+    on_progress: OnProgress | None = None,
+) -> Features | dict[str, Features]:
+    """Embed a folder, or a list of paths, uint8 arrays [row, col, 3] or PIL images, in one pass.
+
+    Without `layers` the result is one Features: the backbone's own embedding, or its maps under
+    `pooling`. With `layers` (a torch backbone) it is one Features per layer, pooled by `pooling`
+    (default avg). Labels come from `labels`, else from a folder's metadata or class folders. Bad files
+    end in `skipped` with their reason. With `store`, a folder, a run that was stopped or killed goes on
+    where it was. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
+    store holds other vectors), GalleryBusy (another process extracts into it).
+
+    >>> features = extract("photos", load_backbone())  # doctest: +SKIP
+    >>> features.vectors.shape, features.skipped  # doctest: +SKIP
+    ((120, 384), (('notes.txt', 'not an image: its first bytes match no known format'),))
+    """
+    names = [EMBEDDING] if layers is None else list(layers)
+    if not names or len(set(names)) != len(names):
+        raise InvalidInput(f"layers={list(names)}: give at least one layer, and each only once.")
+    how = pooling or ("own" if layers is None else "avg")
+    if how != "own":
+        check_pooling(how)
+    listed = sources(images, labels, stamped=store is not None)
+    order = [source.id for source in listed]
+    if len(set(order)) != len(order):
+        double = next(one for one in order if order.count(one) > 1)
+        raise InvalidInput(f"The image {double!r} is listed twice; list each image once.")
+    parts: list[Part] = []
+    with ExitStack() as stack:
+        keep = stack.enter_context(Store(Path(store), names, backbone.spec, how)) if store else None
+        work = stack.enter_context(_work(backbone, layers, pooling))
+        specs = _specs(backbone.spec, work, names, how)
+        check_size(len(listed), sum(spec.dim for spec in specs.values()), max_bytes, ", ".join(names))
+        todo = [s for s in listed if keep is None or not s.stamp or keep.known.get(s.id) != s.stamp]
+        meter = Meter(len(listed), on_progress, done=len(listed) - len(todo))
+        fit = backbone.spec.fit
+        load = partial(_load, fit=fit, exact=exact, max_pixels=max_pixels)
+        batches: Any = in_batches(
+            todo,
+            load,
+            work,
+            shape=(fit.rows, fit.cols),
+            batch_size=batch_size,
+            workers=workers or usable_cores(),
+            streams=1 if layers else max(1, backbone.streams),
+        )
+        gather = Gather(names, lambda part: keep.commit(part, specs) if keep else parts.append(part))
+        try:
+            for batch in batches:
+                meter.step(*gather.add(batch))
+        finally:  # also after Ctrl-C: what is done is kept
+            batches.close()
+            gather.flush()
+        found = merge(parts, specs, order=order) if keep is None else keep.result(specs, order)
+    return found if layers is not None else found[EMBEDDING]
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _work(backbone: Backbone, layers: Sequence[str] | None, pooling: Pooling | None) -> Iterator[Work]:
+    if layers is not None:
+        with layer_work(backbone, layers, pooling or "avg") as work:
+            yield work
+    elif pooling is None:
+        yield lambda pixels: {EMBEDDING: backbone.embed(pixels)}
+    else:
+        yield lambda pixels: {EMBEDDING: pool(backbone.maps(pixels), pooling)}
+
+
+def _specs(spec: Spec, work: Work, names: list[str], how: str) -> dict[str, Spec]:
+    """The Spec of each set; one black image tells the dimensions of all but the backbone's own embedding."""
+    if how == "own":
+        return {EMBEDDING: spec}
+    outputs = work(np.zeros((1, spec.fit.rows, spec.fit.cols, 3), np.uint8))
+    return {
+        name: replace(
+            spec,
+            name=f"{spec.name} {'maps' if name == EMBEDDING else name} {how}",
+            weights=f"{spec.weights} {name} {how}",  # decides the fingerprint: layers do not mix
+            dim=outputs[name].shape[1],
+            map_channels=0,
+        )
+        for name in names
+    }
+
+
+def _load(source: Source, **rules: Any) -> tuple[UInt8[np.ndarray, "row col 3"], None]:
+    try:
+        return decode(source.image, **rules).pixels, None
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or error}") from error

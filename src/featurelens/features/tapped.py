@@ -1,0 +1,78 @@
+"""Several layers of a torch backbone in one pass, each pooled to one vector per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+
+from featurelens.backbone.protocol import Backbone
+from featurelens.errors import InvalidInput, LayerError
+from featurelens.features.pooling import Pooling, pool
+from featurelens.shapes import Float, UInt8
+
+Work = Callable[[UInt8[np.ndarray, "batch row col 3"]], dict[str, Float[np.ndarray, "batch _"]]]
+
+
+@contextmanager
+def layer_work(backbone: Backbone, names: Sequence[str], pooling: Pooling) -> Iterator[Work]:
+    """A function from pixels to one pooled array per layer; the network is hooked only inside the `with`.
+
+    InvalidInput for a backbone without layers (any engine but torch); LayerError for an unknown layer.
+    """
+    module = getattr(backbone, "module", None)
+    if module is None:
+        raise InvalidInput(
+            f"'{backbone.spec.name}' runs on an engine that does not show its layers. "
+            "Load it with load_backbone(name, engine='torch'), or leave out layers=."
+        )
+    from featurelens.backbone.tap import tap
+
+    places = _layouts(module, names, (backbone.spec.fit.rows, backbone.spec.fit.cols))
+    with tap(module, names) as outputs:
+
+        def work(pixels: UInt8[np.ndarray, "batch row col 3"]) -> dict[str, Float[np.ndarray, "batch _"]]:
+            backbone.embed(pixels)
+            return {name: _pooled(name, outputs[name], places.get(name), pooling) for name in names}
+
+        yield work
+
+
+def _layouts(module: Any, names: Sequence[str], size: tuple[int, int]) -> dict[str, Any]:
+    from featurelens.backbone.layout import layouts
+
+    bare = {name: name.partition("@")[0] for name in names}
+    try:
+        found = layouts(module, sorted(set(bare.values())), size)
+    except (LayerError, AttributeError, KeyError):
+        return {}  # a network of fixed size, or a name that `tap` will refuse better: shapes must do
+    return {name: found[plain][0] for name, plain in bare.items() if len(found.get(plain, ())) == 1}
+
+
+def _pooled(name: str, output: Any, layout: Any, pooling: Pooling) -> Float[np.ndarray, "batch _"]:
+    from featurelens.backbone.token_grid import as_map, only_tensor
+
+    try:
+        tensor = only_tensor(output)
+        if layout is None or not layout.spatial or "batch" not in layout.axes:
+            return pool(tensor, pooling)
+        if pooling == "cls":
+            return pool(_class_token(tensor, layout), pooling)
+        if pooling == "flatten":
+            return pool(tensor.movedim(layout.axes.index("batch"), 0), pooling)
+        return pool(as_map(tensor, layout=layout), pooling)
+    except (LayerError, InvalidInput) as error:
+        raise type(error)(f"Layer '{name}': {error}") from error
+
+
+def _class_token(tensor: Any, layout: Any) -> Any:
+    if "token" not in layout.axes or layout.prefix_tokens < 1:
+        raise InvalidInput(
+            "pooling 'cls' needs a sequence with a class token before the grid; this output has none. "
+            "Use avg, max or gem."
+        )
+    batch = layout.axes.index("batch")
+    token = layout.axes.index("token")
+    return cast(Any, tensor).movedim((batch, token), (0, 1))[:, :1]
