@@ -16,7 +16,7 @@ from featurelens.backbone.protocol import Backbone, Spec
 from featurelens.errors import ImageError, InvalidInput
 from featurelens.features.gather import Gather
 from featurelens.features.parts import EMBEDDING, Part
-from featurelens.features.pooling import Pooling, check_pooling, check_size, pool
+from featurelens.features.pooling import check_pooling, check_size, pool
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.features.saved import merge
 from featurelens.features.sources import Source, sources
@@ -33,7 +33,7 @@ def extract(
     backbone: Backbone,
     *,
     layers: Sequence[str] | None = None,
-    pooling: Pooling | str | None = None,
+    pooling: str | None = None,
     labels: Sequence[str] | None = None,
     batch_size: int = 32,
     store: str | Path | None = None,
@@ -103,7 +103,7 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def _work(backbone: Backbone, layers: Sequence[str] | None, pooling: Pooling | None) -> Iterator[Work]:
+def _work(backbone: Backbone, layers: Sequence[str] | None, pooling: str | None) -> Iterator[Work]:
     if layers is not None:
         with layer_work(backbone, layers, pooling or "avg") as work:
             yield work

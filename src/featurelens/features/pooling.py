@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from featurelens.errors import InvalidInput
 from featurelens.shapes import Float
 
-Pooling = Literal["avg", "max", "gem", "cls", "flatten"]
-POOLINGS: tuple[str, ...] = get_args(Pooling)
+POOLINGS = ("avg", "max", "gem", "cls", "flatten")
 
 
 def check_pooling(how: str) -> None:
@@ -19,7 +18,7 @@ def check_pooling(how: str) -> None:
         raise InvalidInput(f"There is no pooling '{how}'. Known: {', '.join(POOLINGS)}.")
 
 
-def pool(output: Any, how: Pooling | str = "avg", *, power: float = 3.0) -> Float[np.ndarray, "batch dim"]:
+def pool(output: Any, how: str = "avg", *, power: float = 3.0) -> Float[np.ndarray, "batch dim"]:
     """Pool a numpy or torch array: maps [batch, channel, row, col], tokens [batch, token, channel], rows.
 
     avg, max and gem go over positions; gem is the mean of x^power of the positive part (Radenović et

@@ -10,14 +10,14 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import InvalidInput, LayerError
-from featurelens.features.pooling import Pooling, pool
+from featurelens.features.pooling import pool
 from featurelens.shapes import Float, UInt8
 
 Work = Callable[[UInt8[np.ndarray, "batch row col 3"]], dict[str, Float[np.ndarray, "batch _"]]]
 
 
 @contextmanager
-def layer_work(backbone: Backbone, names: Sequence[str], pooling: Pooling) -> Iterator[Work]:
+def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Iterator[Work]:
     """A function from pixels to one pooled array per layer; the network is hooked only inside the `with`.
 
     InvalidInput for a backbone without layers (any engine but torch); LayerError for an unknown layer.
@@ -51,7 +51,7 @@ def _layouts(module: Any, names: Sequence[str], size: tuple[int, int]) -> dict[s
     return {name: found[plain][0] for name, plain in bare.items() if len(found.get(plain, ())) == 1}
 
 
-def _pooled(name: str, output: Any, layout: Any, pooling: Pooling) -> Float[np.ndarray, "batch _"]:
+def _pooled(name: str, output: Any, layout: Any, pooling: str) -> Float[np.ndarray, "batch _"]:
     from featurelens.backbone.token_grid import as_map, only_tensor
 
     try:
