@@ -6,20 +6,21 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featurelens.backbone.layers import Layer
-from featurelens.backbone.layers import layers as list_layers
 from featurelens.backbone.layout import layout_of
 from featurelens.backbone.pixels import check_pixels
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.token_grid import Layout, as_map
 from featurelens.errors import BackboneError, LayerError
 from featurelens.shapes import Float, Float32, UInt8
+
+if TYPE_CHECKING:
+    from featurelens.backbone.layers import Layer
 
 Step = Callable[[nn.Module, Tensor], Tensor]
 
@@ -76,6 +77,8 @@ class TorchBackbone:
 
     def layers(self) -> list[Layer]:
         """Every layer in the order in which it runs, with its output shape."""
+        from featurelens.backbone.layers import layers as list_layers
+
         fit = self.spec.fit
         return list_layers(self.module, torch.zeros(1, 3, fit.rows, fit.cols, device=self.device))
 
