@@ -1,0 +1,128 @@
+"""From a pretraining checkpoint to the embedded backbone: fit codebook and projections, then export the bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featurelens.adapt.augment import Augment
+from featurelens.adapt.checkpoints import read
+from featurelens.adapt.contrastive import MEAN, STD
+from featurelens.adapt.fuse import codebook, discriminant
+from featurelens.backbone.protocol import Spec
+from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.images.fit import Fit
+from featurelens.images.procedural import render_tensor
+from featurelens.nn.descriptor import SIZE, Descriptor
+
+PLAN = {
+    "middle": ("whole+quarters", 96), "deep": ("whole+quarters", 128), "shape": ("cells", 160),
+    "parts": ("whole+centre", 64), "colour": ("whole+centre", 64),
+}  # fmt: skip
+WEIGHTS = {"middle": 0.7, "deep": 1.0, "shape": 1.0, "parts": 0.7, "colour": 0.8}
+PAIRS = 3072
+FIT_AUGMENT = Augment(area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2)
+
+
+def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
+    """The averaged network of a checkpoint as a timm feature pyramid."""
+    import timm
+
+    recipe = checkpoint["recipe"]
+    trunk = timm.create_model(recipe["architecture"], features_only=True, **recipe["options"])
+    own = trunk.state_dict()
+    found = {k.removeprefix("encoder."): v for k, v in checkpoint["average"].items() if k.startswith("encoder.")}
+    trunk.load_state_dict({name: found[name] for name in own})
+    return trunk.eval()
+
+
+def fit_views(pairs: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Procedural pairs in [0, 1] at the network's size, softly augmented."""
+    source = torch.Generator().manual_seed(seed)
+    first, second = [], []
+    for chunk in range(pairs // 128):
+        images = render_tensor(programmes=128, views=2, size=SIZE, seed=seed * 1000 + chunk)
+        first.append((FIT_AUGMENT(images[0::2], SIZE, source) * 255).round().to(torch.uint8))
+        second.append((FIT_AUGMENT(images[1::2], SIZE, source) * 255).round().to(torch.uint8))
+    return torch.cat(first), torch.cat(second)
+
+
+@torch.no_grad()
+def fit(descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float = 0.1, power: float = 0.5) -> None:
+    """Set the codebook of parts and every branch's projection from procedural pairs (uint8)."""
+    source = torch.Generator().manual_seed(7)
+    patches = []
+    for batch in first[:1024].split(64):
+        cut = descriptor.parts.patches(descriptor.gradients(batch.float() / 255)).permute(0, 2, 3, 1).flatten(0, 2)
+        patches.append(cut[torch.randperm(len(cut), generator=source)[:1200]])
+    vectors = torch.cat(patches)
+    strong = vectors.norm(dim=1) > 0.7
+    descriptor.parts.centres.copy_(codebook(vectors[strong], len(descriptor.parts.centres), source))
+
+    def maps(images: Tensor) -> Tensor:
+        return torch.cat([descriptor.features((b.float() / 255 - descriptor.mean) / descriptor.std) for b in images.split(64)])
+
+    a, b = maps(first), maps(second)
+    for branch in descriptor.branches.values():
+        mean, projection = discriminant(
+            branch.pooled(a), branch.pooled(b), branch.projection.shape[1], shrink=shrink, power=power
+        )
+        branch.mean.copy_(mean)
+        branch.projection.copy_(projection)
+
+
+def assemble(checkpoint: dict[str, Any]) -> Descriptor:
+    """The network with its trunk from the checkpoint; the rest still to be fitted."""
+    return Descriptor(trunk_of(checkpoint), mean=MEAN, std=STD, plan=PLAN, weights=WEIGHTS).eval()
+
+
+def as_backbone(descriptor: Descriptor) -> TorchBackbone:
+    """The descriptor as a torch Backbone."""
+    spec = Spec(
+        name="embedded", weights="", dim=0, fit=Fit(SIZE, SIZE, crop_pct=1.0, interpolation="bilinear"), mean=MEAN,
+        std=STD, licence="apache-2.0", precision="fp16 weights, fp32 arithmetic",
+    )  # fmt: skip
+    return TorchBackbone(
+        descriptor, spec, features=lambda module, x: module.features(x), pool=lambda module, x: module.pool(x)
+    )
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of `pretrain`, checked."""
+    return read(path)
+
+
+def write_embedded(descriptor: Descriptor, folder: Path) -> TorchBackbone:
+    """The bundle with fp16 weights: rounded first, so that torch and the file hold the same numbers."""
+    import onnx
+    from onnx import numpy_helper
+
+    from featurelens.backbone.bundle import MODEL
+    from featurelens.backbone.openvino_backbone import OpenVINOBackbone
+    from featurelens.backbone.to_onnx import export_bundle, parity
+
+    with torch.no_grad():
+        for tensor in descriptor.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+    backbone = as_backbone(descriptor)
+    export_bundle(backbone, folder)
+    model = onnx.load(str(folder / MODEL))
+    casts = []
+    for item in model.graph.initializer:
+        values = numpy_helper.to_array(item)
+        if values.dtype.name != "float32" or values.size < 256:
+            continue
+        name = item.name
+        item.CopyFrom(numpy_helper.from_array(values.astype("float16"), name + "_half"))
+        casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(casts + rest)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(folder / MODEL))
+    parity(backbone, OpenVINOBackbone(folder / MODEL, backbone.spec, threads=1))
+    return backbone

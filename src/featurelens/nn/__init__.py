@@ -1,0 +1,1 @@
+"""Small documented building blocks, each with its paper."""
