@@ -15,7 +15,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from featurelens.backbone.token_grid import Axis, Grid, Layout, tensors
+from featurelens.backbone.nested import tensors
+from featurelens.backbone.token_grid import Axis, Grid, Layout
 from featurelens.errors import LayerError
 
 Forward = Callable[[nn.Module, Tensor], Any]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
 
+from featurelens.backbone.nested import tensors
 from featurelens.errors import LayerError
 
 Axis = Literal["batch", "channel", "row", "col", "token"]
@@ -91,17 +92,6 @@ def only_tensor(output: Any) -> Tensor:
             f"A map needs one tensor; this output holds {len(found)} ({shapes}). Choose one of them."
         )
     return found[0]
-
-
-def tensors(output: Any) -> list[Tensor]:
-    """All tensors in a nested output, in order."""
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, Mapping):
-        output = list(output.values())
-    if isinstance(output, list | tuple):
-        return [tensor for item in output for tensor in tensors(item)]
-    return []
 
 
 def _where(axes: tuple[Axis, ...], kind: str) -> list[int]:
