@@ -1,0 +1,1 @@
+"""Assess: how good are these features, for this data, and which backbone to take."""

@@ -1,0 +1,86 @@
+"""The arrays that measures take: checked features, unit rows, labels as codes, rows in bounded blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from featurelens.errors import InvalidInput
+from featurelens.shapes import Bool, Float, Int64, Shaped
+
+Labels = Sequence[Any] | Shaped[np.ndarray, "n"]
+BLOCK_BYTES = 32 * 2**20
+"""Size of the largest temporary block; measures hold two or three of these besides their input."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Labels as numbers: `codes[i]` indexes `names`, -1 where image i has no label."""
+
+    codes: Int64[np.ndarray, "n"]
+    names: tuple[str, ...]
+
+    @property
+    def known(self) -> Bool[np.ndarray, "n"]:
+        return self.codes >= 0
+
+    @property
+    def counts(self) -> Int64[np.ndarray, "classes"]:
+        return np.bincount(self.codes[self.known], minlength=len(self.names)).astype(np.int64)
+
+
+def encode(labels: Labels, n: int) -> Classes:
+    """Number the classes in sorted order; None, NaN and the empty string mean that the label is missing.
+
+    Raises InvalidInput when there is not one label per row.
+    """
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and len(labels) == n:
+        values, numbers = np.unique(labels, return_inverse=True)
+        return Classes(numbers.astype(np.int64), tuple(map(str, values.tolist())))
+    given = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if len(given) != n:
+        raise InvalidInput(f"There are {len(given)} labels for {n} feature rows; give one label per row.")
+    texts = [None if _missing(label) else str(label) for label in given]
+    names = tuple(sorted({text for text in texts if text is not None}))
+    number = {name: code for code, name in enumerate(names)}
+    codes = np.array([-1 if text is None else number[text] for text in texts], dtype=np.int64)
+    return Classes(codes, names)
+
+
+def _missing(label: Any) -> bool:
+    return label is None or (isinstance(label, str) and not label) or bool(label != label)
+
+
+def checked(features: Float[np.ndarray, "n d"], *, name: str = "features") -> Float[np.ndarray, "n d"]:
+    """The features as they are, after checking that they are a table of finite numbers."""
+    if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
+        raise InvalidInput(
+            f"{name} must be a float array [rows, dimensions], not {features.dtype} {list(features.shape)}."
+        )
+    if not np.isfinite(features.sum(dtype=np.float64)):
+        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        if bad.size:
+            raise InvalidInput(
+                f"{name} holds NaN or infinity in {bad.size} of {len(features)} rows (first: row {bad[0]}). "
+                "Leave these rows out or extract them again."
+            )
+    return features
+
+
+def unit(features: Float[np.ndarray, "n d"], dtype: type = np.float64) -> Float[np.ndarray, "n d"]:
+    """Rows scaled to length one; a row of zeros stays zero, as scikit-learn's `normalize` does."""
+    rows = checked(features).astype(dtype)
+    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    length[length == 0] = 1
+    rows /= length[:, None]
+    return rows
+
+
+def blocks(n: int, row_bytes: int, *, budget: int = BLOCK_BYTES) -> Iterator[slice]:
+    """Slices over n rows such that one block of `row_bytes` per row stays within the budget."""
+    step = max(1, budget // max(1, row_bytes))
+    for start in range(0, n, step):
+        yield slice(start, min(n, start + step))
