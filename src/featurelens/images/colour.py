@@ -1,72 +1,102 @@
-"""Any of Pillow's modes to 8-bit RGB, as a person would see the picture."""
+"""Every pixel type that Pillow knows, as 8-bit RGB or grey; transparent parts lie on white."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
-_TRANSPARENT = ("RGBA", "RGBa", "LA", "La", "PA")
-_FLIPS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+from featurelens.errors import ImageError
+from featurelens.shapes import UInt8
+
+_STRIP = 1 << 21  # pixels that are widened to floats at a time
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An RGB image: alpha lies on white, 16-bit and float are scaled (not clipped), CMYK and Lab converted."""
-    if image.mode in _TRANSPARENT or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        ground = Image.new("RGB", image.size, "white")
-        ground.paste(layer, mask=layer.getchannel("A"))
-        return ground
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
+def flatten(image: Image.Image, *, bits: int | None = None) -> Image.Image:
+    """`image` in mode "RGB", or "L" where it has no colour.
+
+    Transparency is laid on white; 16-bit, 32-bit and float values are scaled, not clipped (`bits`: how many
+    of them the file uses, if it says so); CMYK, YCbCr and HSV go through Pillow's conversion, as in the
+    usual training pipelines; colour profiles are not applied.
+    """
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _scaled(image, bits)
+    if image.mode == "1":
+        return image.convert("L") if "transparency" not in image.info else _on_white(image.convert("RGBA"))
+    if image.mode in ("LA", "La"):
+        return _on_white(image if image.mode == "LA" else image.convert("LA"))
+    if image.mode in ("RGBA", "RGBa", "PA") or "transparency" in image.info:
+        return _on_white(image if image.mode == "RGBA" else _rgba(image, bits))
     if image.mode == "LAB":
         return _from_lab(image)
-    return image.convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """The image turned as its EXIF orientation (1 to 8) says; other values leave it as it is."""
-    flip = _FLIPS.get(orientation)
-    return image if flip is None else image.transpose(flip)
+def from_array(array: np.ndarray) -> Image.Image:
+    """A uint8 array [row, col], [row, col, 3] (RGB) or [row, col, 4] (RGBA) as a Pillow image."""
+    good = array.dtype == np.uint8 and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)))
+    if not good or array.size == 0:
+        raise ImageError(
+            f"an array of {array.dtype} with shape {array.shape} is not an image; expected uint8 with shape "
+            "[rows, columns], [rows, columns, 3] (RGB) or [rows, columns, 4] (RGBA), none of them 0"
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
 
 
-def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) where there is none or the EXIF block is damaged."""
-    try:
-        value = image.getexif().get(0x0112, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError):
-        return 1
-    return value if value in _FLIPS else 1
+def to_array(image: Image.Image) -> UInt8[np.ndarray, "row col 3"]:
+    """An RGB or grey image as an array that may be written to."""
+    grey_or_rgb = np.array(image)
+    return grey_or_rgb if grey_or_rgb.ndim == 3 else np.repeat(grey_or_rgb[..., None], 3, axis=2)
 
 
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Greyscale of any depth to uint8: 16-bit by its full range, [0, 1] floats as such, others by their own."""
-    if values.dtype == np.uint16:
-        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    values = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1 and values.dtype == np.float32 and high > 0:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 255:
-        low, high = 0.0, 255.0
-    elif low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    return np.rint((values - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
+def _rgba(image: Image.Image, bits: int | None) -> Image.Image:
+    key = image.info.get("transparency")
+    if bits == 16 and isinstance(key, tuple):  # Pillow keeps the high byte of each value but not of the key
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    return image.convert("RGBA")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    grey = image.mode == "LA"
+    ground = Image.new("L" if grey else "RGB", image.size, "white")
+    ground.paste(image.getchannel("L") if grey else image, mask=image.getchannel("A"))
+    return ground
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
-    from PIL import ImageCms
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    return converted if converted is not None else image.convert("RGB")
 
-    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    found = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
-    assert found is not None
-    return found
+
+def _scaled(image: Image.Image, bits: int | None) -> Image.Image:
+    low, high = _range(image, bits)
+    key = image.info.get("transparency")
+    grey = np.empty((image.height, image.width), np.uint8)
+    for top, strip in _strips(image):
+        level = np.clip((strip.astype(np.float64) - low) * (255 / (high - low)), 0, 255)
+        level = np.rint(np.nan_to_num(level, copy=False)).astype(np.uint8)
+        grey[top : top + len(strip)] = np.where(strip == key, 255, level) if isinstance(key, int) else level
+    return Image.fromarray(grey)
+
+
+def _range(image: Image.Image, bits: int | None) -> tuple[float, float]:
+    """Which values mean black and white: those of the declared depth, else of the narrowest that holds all."""
+    if image.mode.startswith("I;16"):
+        return 0.0, float(2 ** (bits or 16) - 1)
+    finite = (strip[np.isfinite(strip)] for _, strip in _strips(image))
+    extremes = [(float(part.min()), float(part.max())) for part in finite if part.size]
+    if not extremes:
+        return 0.0, 1.0
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    for white in ((1.0,) if image.mode == "F" else ()) + (255.0, 65535.0):
+        if low >= 0 and high <= white:
+            return 0.0, white
+    return low, high if high > low else low + 1
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield top, np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))

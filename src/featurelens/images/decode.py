@@ -1,34 +1,40 @@
-"""One image, from whatever the caller has, to uint8 RGB."""
+"""Any image file, bytes, array or Pillow image to RGB pixels, upright, at full size or fitted."""
 
 from __future__ import annotations
 
+import io
 import os
-from contextlib import AbstractContextManager, nullcontext
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from featurelens.errors import ImageError
-from featurelens.images.colour import orientation_of, to_rgb, upright
+from featurelens.images import jpeg
+from featurelens.images.budget import PixelBudget
+from featurelens.images.colour import flatten, from_array, to_array
 from featurelens.images.fit import Fit
-from featurelens.images.jpeg import decode_jpeg
-from featurelens.images.opened import check_size, damage_is_a_reason, open_image
-from featurelens.images.resize import apply_fit
+from featurelens.images.formats import HEAD, sniff
+from featurelens.images.kinds import why_not
+from featurelens.images.opening import PILLOW_ERRORS, check_size, load, open_image, orientation, upright
+from featurelens.images.quiet import quiet
+from featurelens.images.resize import Box, resize
 from featurelens.shapes import UInt8
 
 DEFAULT_MAX_PIXELS = 100_000_000
-_LARGE = 25_000_000
-_one_large_at_a_time = Lock()
-
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
+
+_JPEG_IN_MEMORY = 256_000_000  # bytes; a larger file is read by Pillow piece by piece
+_budget = PixelBudget(100_000_000)  # pixels that all threads may hold at once, about 10 bytes each at worst
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """Pixels, and what the original was: width and height after its EXIF orientation, format."""
+    """RGB `pixels`, and the original's width and height (upright) and format."""
 
     pixels: UInt8[np.ndarray, "row col 3"]
     width: int
@@ -39,74 +45,132 @@ class Decoded:
 def decode(
     source: Source, *, fit: Fit | None = None, exact: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Decoded:
-    """Read a path, the bytes of a file, a Pillow image or a uint8 array as RGB, fitted to a backbone.
+    """Decode `source` (path, file contents, uint8 array, Pillow image) to upright 8-bit RGB.
 
-    Without `fit` the pixels have full size. Large JPEGs are decoded at a fraction of their size unless
-    `exact`, which equals Pillow's decoder and torchvision's Resize and CenterCrop bit for bit. Animations
-    give their first frame; alpha is laid on white. Raises ImageError with the reason in plain words.
+    `fit=None` keeps the size. `exact=True` equals Pillow's decoding and timm's or torchvision's evaluation
+    transform bit for bit; the default decodes large JPEGs smaller from the start (see `jpeg.scale`) and cuts
+    while resizing, which is faster and nearly the same. Transparency lies on white, of an animation comes the
+    first frame. More than `max_pixels`, judged from the header, is refused.
+    Raises ImageError, whose `reason` says in plain words why there is no picture.
 
-    >>> decode(np.zeros((30, 40), np.uint8), fit=Fit(8, 8)).pixels.shape
-    (8, 8, 3)
+    >>> decode(np.zeros((300, 400, 3), np.uint8), fit=Fit()).pixels.shape
+    (224, 224, 3)
     """
-    if isinstance(source, np.ndarray):
-        source = _from_array(source)
-    if isinstance(source, Image.Image):
-        check_size(source.width, source.height, max_pixels)
-        with damage_is_a_reason():
-            kind = source.format or "array"
-            return _finish(upright(to_rgb(source), orientation_of(source)), fit, exact, kind)
-    return _from_bytes(source if isinstance(source, bytes) else _read(Path(source)), fit, exact, max_pixels)
+    with quiet():
+        if isinstance(source, np.ndarray):
+            image = from_array(source)
+            check_size(*image.size, max_pixels)
+            return _finish(flatten(image), image.size, "array", fit, exact)
+        if isinstance(source, Image.Image):
+            return _from_pillow(source, fit, exact, max_pixels)
+        if isinstance(source, bytes):
+            return _from_file(io.BytesIO(source), len(source), fit, exact, max_pixels)
+        with _opened(source) as (file, size):
+            return _from_file(file, size, fit, exact, max_pixels)
 
 
-def _from_bytes(data: bytes, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
-    image, kind = open_image(data, max_pixels)
-    with _turn(image.width * image.height), damage_is_a_reason():
-        if kind == "JPEG" and not exact and image.mode in ("RGB", "L"):
-            turned = orientation_of(image)
-            sideways = turned >= 5
-            stored = (
-                Fit(fit.cols, fit.rows, fit.mode, fit.crop_pct, fit.interpolation)
-                if fit and sideways
-                else fit
-            )
-            rgb = decode_jpeg(data, image.size, stored)
-            if rgb is not None:
-                original = image.size[::-1] if sideways else image.size
-                return _finish(upright(rgb, turned), fit, exact, kind, original)
-        image.load()
-        check_size(image.width, image.height, max_pixels)
-        return _finish(upright(to_rgb(image), orientation_of(image)), fit, exact, kind)
+def _from_file(file: BinaryIO, size: int, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
+    head = file.read(HEAD)
+    name = sniff(head)
+    if name is None:
+        raise ImageError(why_not(head))
+    if name == "JPEG" and size <= _JPEG_IN_MEMORY:
+        return _from_jpeg(head + file.read(), fit, exact, max_pixels)
+    file.seek(0)
+    image = open_image(file, name, max_pixels)
+    with _budget.hold(image.size[0] * image.size[1]):
+        return _load_and_finish(image, name, fit, exact)
 
 
-def _finish(
-    rgb: Image.Image, fit: Fit | None, exact: bool, kind: str, original: tuple[int, int] | None = None
-) -> Decoded:
-    width, height = original or rgb.size
-    fitted = rgb if fit is None else apply_fit(rgb, fit, exact=exact, like=original)
-    return Decoded(np.array(fitted), width, height, kind)
+def _from_jpeg(data: bytes, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
+    image = open_image(io.BytesIO(data), "JPEG", max_pixels)
+    width, height = image.size
+    if "progressive" in image.info:
+        jpeg.check_scans(data)
+    if exact or image.mode not in ("L", "RGB"):
+        with _budget.hold(width * height):
+            jpeg.check_complete(data, cmyk=image.mode == "CMYK")
+            return _load_and_finish(image, "JPEG", fit, exact)
+    eighths = jpeg.scale(width, height, fit)
+    # a progressive file is held whole as coefficients, whatever the scale
+    with _budget.hold(width * height // (1 if eighths == 8 else 4)):
+        scaled = jpeg.decode_scaled(data, width, height, grey=image.mode == "L", eighths=eighths)
+        if scaled is not None:
+            turn = orientation(image)
+            return _finish_scaled(scaled, (width, height), turn, fit)
+    with _budget.hold(width * height):
+        return _load_and_finish(image, "JPEG", fit, exact)
 
 
-def _turn(pixels: int) -> AbstractContextManager[object]:
-    """Large images are decoded one after the other, so that two threads do not double the peak of memory."""
-    return _one_large_at_a_time if pixels > _LARGE else nullcontext()
+def _from_pillow(image: Image.Image, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
+    name = image.format or "image"
+    check_size(*image.size, max_pixels)
+    with _budget.hold(image.size[0] * image.size[1]):
+        return _load_and_finish(image, name, fit, exact)
 
 
-def _read(path: Path) -> bytes:
+def _load_and_finish(image: Image.Image, name: str, fit: Fit | None, exact: bool) -> Decoded:
+    bits = declared_bits(image)
+    load(image, name)
+    turn = orientation(image)
     try:
-        return path.read_bytes()
+        flat = upright(flatten(image, bits=bits), turn)
+    except MemoryError:
+        raise ImageError("not enough memory to decode it") from None
+    except PILLOW_ERRORS as error:
+        raise ImageError(f"its colours (Pillow's mode {image.mode}) cannot be turned into RGB") from error
+    return _finish(flat, flat.size, name, fit, exact)
+
+
+def _finish_scaled(scaled: jpeg.Scaled, size: tuple[int, int], turn: int, fit: Fit | None) -> Decoded:
+    """Turn upright; the rounded-up edge that libjpeg added at the right and bottom goes with it."""
+    image = upright(scaled.image, turn)
+    width, height = size if turn < 5 else size[::-1]
+    if fit is None:
+        return Decoded(to_array(image), width, height, "JPEG")
+    wide, high = scaled.valid if turn < 5 else scaled.valid[::-1]
+    left = image.width - wide if turn in (2, 3, 7, 8) else 0.0
+    top = image.height - high if turn in (3, 4, 6, 7) else 0.0
+    valid: Box = (left, top, left + wide, top + high)
+    fitted = resize(image, fit, size=(width, height), valid=valid, exact=False)
+    return Decoded(to_array(fitted), width, height, "JPEG")
+
+
+def _finish(image: Image.Image, size: tuple[int, int], name: str, fit: Fit | None, exact: bool) -> Decoded:
+    fitted = image if fit is None else resize(image, fit, exact=exact)
+    return Decoded(to_array(fitted), *size, name)
+
+
+def declared_bits(image: Image.Image) -> int | None:
+    """Bits of a grey or colour value as the file's header says them, where Pillow's mode does not tell."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None and image.mode.startswith("I;16"):
+        bits = tags.get(258, (16,))
+        return bits[0] if isinstance(bits, tuple) and 8 < bits[0] <= 16 else 16
+    tiles = getattr(image, "tile", None)
+    return 16 if image.format == "PNG" and tiles and str(tiles[0][3]).endswith(";16B") else None
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
+    """The regular file at `path`, open; pipes, sockets and devices are never opened."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ImageError(
+                "a folder" if os.path.isdir(path) else "not a regular file but a pipe, socket or device"
+            )
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            yield file, os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise ImageError("there is no such file") from None
+    except PermissionError:
+        raise ImageError("permission denied: the file cannot be read") from None
     except OSError as error:
-        raise ImageError(f"the file cannot be read: {(error.strerror or 'unknown error').lower()}") from error
-    except ValueError as error:  # a NUL byte in the name
-        raise ImageError("the file cannot be read: its name is not a valid one") from error
+        raise ImageError(f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
+    except ValueError:
+        raise ImageError("not a possible file name") from None
 
 
-def _from_array(pixels: np.ndarray) -> Image.Image:
-    fits = pixels.dtype == np.uint8 and (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4)))
-    if not fits:
-        raise ImageError(
-            f"an array of {pixels.dtype} {list(pixels.shape)} is no image; expected uint8 [row, col, 3], "
-            "[row, col, 4] or [row, col]"
-        )
-    if 0 in pixels.shape:
-        raise ImageError(f"the image has no pixels ({pixels.shape[1]} × {pixels.shape[0]})")
-    return Image.fromarray(pixels)
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A pipe that took the file's place since `stat` must not block the run."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,124 +1,151 @@
-"""What a file is, told from its first bytes; its name is never asked."""
+"""Which image formats are read, told from the first bytes; the ending of a file name counts for nothing.
+
+Read are the formats that people keep pictures in and whose decoders have stood up to hostile files. Formats
+that run programs (PostScript), draw (SVG, WMF), or are rare and decoded by slow or little tested code
+(Blizzard BLP, Autodesk FLI, FITS ...) are named in the reason but never opened: see `kinds.py`.
+"""
 
 from __future__ import annotations
 
-READ = {
-    "JPEG": (b"\xff\xd8\xff",),
-    "PNG": (b"\x89PNG\r\n\x1a\n",),
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "BMP": (b"BM",),
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    "JPEG2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-    "PSD": (b"8BPS",),
-    "ICO": (),
-    "CUR": (),
-    "TGA": (),
-    "ICNS": (b"icns",),
-    "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf", b"PF", b"P0CMYK"),
-    "DDS": (b"DDS ",),
-    "QOI": (b"qoif",),
-    "SGI": (b"\x01\xda",),
-    "PCX": (b"\x0a\x00\x01", b"\x0a\x02\x01", b"\x0a\x03\x01", b"\x0a\x05\x01"),
-    "SUN": (b"\x59\xa6\x6a\x95",),
-    "XBM": (b"#define ",),
-    "XPM": (b"/* XPM */",),
-    "FLI": (),
-    "WEBP": (),
-    "AVIF": (),
-    "HEIF": (),
-}
-"""Formats that are decoded, with the bytes that they start with (empty: told by `_by_structure`)."""
+from collections.abc import Callable
+from dataclasses import dataclass
 
-_NOT_READ = {
-    b"%!PS": "an EPS or PostScript drawing; it is a program for a printer and is not run",
-    b"\xc5\xd0\xd3\xc6": "an EPS drawing; it is a program for a printer and is not run",
-    b"%PDF": "a PDF document, not an image; export its pages as images first",
-    b"\xd7\xcd\xc6\x9a": "a WMF drawing, which is not read; export it as PNG",
-    b"\x01\0\0\0": "an EMF drawing, which is not read; export it as PNG",
-    b"SIMPLE  =": "a FITS file, which is not read; export it as PNG or TIFF",
-    b"PK\x03\x04": "a ZIP archive or office document, not an image",
-    b"\x1f\x8b": "a gzip archive, not an image",
-    b"BLP": "a BLP game texture, which is not read; convert it to PNG",
-    b"SQLite format 3\0": "a database, not an image",
-    b"\x7fELF": "a program, not an image",
-    b"RIFF": "a RIFF file of another kind (sound or film), not an image",
+HEAD = 1024
+"""How many first bytes `sniff` and `kinds.why_not` like to see."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that is read: how people call it, Pillow's class for it, its own pixel limit (0: none)."""
+
+    label: str
+    opener: str
+    max_pixels: int = 0
+
+
+FORMATS = {
+    "JPEG": Format("JPEG", "PIL.JpegImagePlugin:JpegImageFile"),
+    "PNG": Format("PNG", "PIL.PngImagePlugin:PngImageFile"),
+    "WEBP": Format("WebP", "PIL.WebPImagePlugin:WebPImageFile"),
+    "GIF": Format("GIF", "PIL.GifImagePlugin:GifImageFile"),
+    "BMP": Format("BMP", "PIL.BmpImagePlugin:BmpImageFile"),
+    "TIFF": Format("TIFF", "PIL.TiffImagePlugin:TiffImageFile"),
+    "AVIF": Format("AVIF", "PIL.AvifImagePlugin:AvifImageFile"),
+    "HEIF": Format("HEIF", "pillow_heif.as_plugin:HeifImageFile"),
+    "JPEG2000": Format("JPEG 2000", "PIL.Jpeg2KImagePlugin:Jpeg2KImageFile"),
+    "PPM": Format("PNM", "PIL.PpmImagePlugin:PpmImageFile"),
+    "ICO": Format("ICO", "PIL.IcoImagePlugin:IcoImageFile"),
+    "CUR": Format("CUR", "PIL.CurImagePlugin:CurImageFile"),
+    "ICNS": Format("ICNS", "PIL.IcnsImagePlugin:IcnsImageFile"),
+    "PSD": Format("Photoshop", "PIL.PsdImagePlugin:PsdImageFile"),
+    "TGA": Format("TGA", "PIL.TgaImagePlugin:TgaImageFile"),
+    "PCX": Format("PCX", "PIL.PcxImagePlugin:PcxImageFile"),
+    "SGI": Format("SGI", "PIL.SgiImagePlugin:SgiImageFile"),
+    "SUN": Format("Sun raster", "PIL.SunImagePlugin:SunImageFile"),
+    # Pillow decodes these two in Python, a second or so for each megapixel
+    "DDS": Format("DDS", "PIL.DdsImagePlugin:DdsImageFile", 4_000_000),
+    "QOI": Format("QOI", "PIL.QoiImagePlugin:QoiImageFile", 4_000_000),
 }
-_AVIF = {b"avif", b"avis"}
-_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-_FLI = {b"\x11\xaf", b"\x12\xaf"}
+
+_PREFIXES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"icns", "ICNS"),
+    (b"8BPS", "PSD"),
+    (b"DDS ", "DDS"),
+    (b"qoif", "QOI"),
+    (b"\x01\xda", "SGI"),
+    (b"\x59\xa6\x6a\x95", "SUN"),
+)
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def sniff(head: bytes) -> str | None:
-    """The format of a file that starts with `head` (32 bytes or more are enough); None if it is none we read.
+    """The format's name ("JPEG", "PNG", ... the keys of FORMATS) from a file's first bytes, or None.
 
-    >>> sniff(b"GIF89a" + bytes(26)), sniff(b"hello")
+    >>> sniff(b"GIF89a"), sniff(b"<html>")
     ('GIF', None)
     """
-    if (told := _by_structure(head)) is not None:
-        return told
-    for name, starts in READ.items():
-        if starts and head.startswith(starts):
-            return name if _plausible(name, head) else None
+    for prefix, name in _PREFIXES:
+        if head.startswith(prefix):
+            return name
+    for name, test in _TESTS:
+        if test(head):
+            return name
     return None
 
 
-def describe(head: bytes) -> str:
-    """Why a file that starts with `head` is not read, in plain words."""
-    if not head:
-        return "the file is empty"
-    if not head.strip(b"\0"):
-        return "not an image: the file begins with zeros only"
-    for start, reason in _NOT_READ.items():
-        if head.startswith(start):
-            return reason
-    if head[4:8] == b"ftyp":
-        return "a film, or an image format that is not read"
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:256].lower()
-    if text.startswith((b"<svg", b"<?xml")) and (b"<svg" in head.lower() or text.startswith(b"<svg")):
-        return "an SVG drawing, which is not read; export it as PNG"
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
-        return "not an image: it looks like a web page or XML"
-    if all(c in b"\t\n\r\f\b\x1b" or c >= 32 for c in head):
-        return "not an image: it looks like text"
-    return "not an image of a known format"
+def brands(head: bytes) -> set[bytes]:
+    """The brands that an ISO media file (AVIF, HEIF, MP4 ...) claims in its first box; empty for others."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[i : i + 4] for i in range(16, end - 3, 4))}
 
 
-def _by_structure(head: bytes) -> str | None:
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[4:8] == b"ftyp":
-        brands = {head[8:12], *(head[i : i + 4] for i in range(16, len(head) - 3, 4))}
-        if brands & _AVIF:
-            return "AVIF"
-        return "HEIF" if brands & _HEIF else None
-    if head[4:6] in _FLI and head[14:16] in (b"\0\0", b"\x03\0"):
-        return "FLI"
-    if head[:4] in (b"\0\0\x01\0", b"\0\0\x02\0") and head[4:6] != b"\0\0":
-        return "ICO" if head[2] == 1 else "CUR"
-    return "TGA" if _is_tga(head) else None
+def _avif(head: bytes) -> bool:
+    return bool(brands(head) & _AVIF_BRANDS)
 
 
-def _is_tga(head: bytes) -> bool:
-    """Targa has no mark at its start; its header must make sense as a whole."""
-    if len(head) < 18:
+def _heif(head: bytes) -> bool:
+    found = brands(head)
+    return bool(found & _HEIF_BRANDS) and not found & _AVIF_BRANDS
+
+
+def _bmp(head: bytes) -> bool:
+    return head.startswith(b"BM") and head[14:18] in {
+        size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124)
+    }
+
+
+def _ico(head: bytes, kind: int = 1) -> bool:
+    return head.startswith(bytes((0, 0, kind, 0))) and 0 < int.from_bytes(head[4:6], "little") <= 256
+
+
+def _ppm(head: bytes) -> bool:
+    return len(head) > 2 and head[0] == 0x50 and head[1] in b"123456Ff" and head[2] in b" \t\r\n#"
+
+
+def _pcx(head: bytes) -> bool:
+    return (
+        len(head) > 3
+        and head[0] == 10
+        and head[1] in (0, 2, 3, 4, 5)
+        and head[2] == 1
+        and head[3] in (1, 2, 4, 8)
+    )
+
+
+def _tga(head: bytes) -> bool:
+    """TGA has no mark; a colour map, kind, size and depth that fit together are as good as one."""
+    if len(head) < 18 or head[1] > 1 or head[2] not in (1, 2, 3, 9, 10, 11):
         return False
-    mapped, kind, map_depth, depth = head[1], head[2], head[7], head[16]
-    size = int.from_bytes(head[12:14], "little") and int.from_bytes(head[14:16], "little")
-    if not size or kind not in (1, 2, 3, 9, 10, 11) or depth not in (8, 15, 16, 24, 32) or head[17] & 0xC0:
+    mapped, indexed = head[1] == 1, head[2] in (1, 9)
+    if mapped != indexed or (not mapped and any(head[3:8])):
         return False
-    if kind in (1, 9):
-        return mapped == 1 and map_depth in (15, 16, 24, 32) and depth == 8
-    return mapped == 0 and head[3:8] == bytes(5)
+    if mapped and head[7] not in (15, 16, 24, 32):
+        return False
+    depths = (8,) if indexed else (1, 8, 16) if head[2] in (3, 11) else (15, 16, 24, 32)
+    return head[16] in depths and any(head[12:14]) and any(head[14:16]) and head[17] & 0xC0 == 0
 
 
-def _plausible(name: str, head: bytes) -> bool:
-    """Two letters are a weak sign: look at the next bytes before text is taken for a picture."""
-    if name == "BMP":
-        return len(head) >= 18 and head[14:18] in {
-            bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)
-        }
-    if name == "PPM":
-        return head[:6] == b"P0CMYK" or head[2:3] in (b" ", b"\t", b"\n", b"\r", b"#")
-    if name == "XBM":
-        return b"_width" in head or b"_height" in head
-    return True
+_TESTS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
+    ("WEBP", lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP"),
+    ("AVIF", _avif),
+    ("HEIF", _heif),
+    ("BMP", _bmp),
+    ("ICO", _ico),
+    ("CUR", lambda head: _ico(head, kind=2)),
+    ("PPM", _ppm),
+    ("PCX", _pcx),
+    ("TGA", _tga),
+)

@@ -1,31 +1,89 @@
-"""The fast way for JPEG: libjpeg-turbo decodes large photos at a half, a quarter or an eighth of their size.
+"""The fast path: JPEG decoded by simplejpeg, smaller than it is where the target allows.
 
-Scaled decoding keeps only the low frequencies of each 8 × 8 block, so it costs less and does not alias.
+libjpeg leaves out the high frequencies of each 8 x 8 block and gives M/8 of the size. It samples on the grid
+of the original (chroma included), so there is no shift as long as the true edge, `width * M / 8`, and not the
+rounded-up width of the decoded picture, is taken for the picture's edge: `Scaled.valid` says where it lies.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import numpy as np
 import simplejpeg
 from PIL import Image
 
+from featurelens.errors import ImageError
 from featurelens.images.fit import Fit
 from featurelens.images.resize import resized_size
 
+_ENOUGH = 1.4  # sizes over the target's below which 1/4 and 1/8 would be seen
+_MAX_SCANS = 500  # progressive files of honest cameras and encoders have about ten
 
-def decode_jpeg(data: bytes, size: tuple[int, int], fit: Fit | None) -> Image.Image | None:
-    """The RGB image, never smaller than the fit needs; `size` is the stored (width, height).
 
-    None where this decoder finds anything odd: the caller then asks Pillow, which reads more kinds and
-    knows better what is wrong.
+@dataclass(frozen=True)
+class Scaled:
+    """A decoded JPEG, not yet turned upright: the true (width, height) in its own pixels may be fractions."""
+
+    image: Image.Image
+    valid: tuple[float, float]
+
+
+def scale(width: int, height: int, fit: Fit | None) -> int:
+    """Eighths at which to decode a `width` x `height` JPEG: 8, or 4, 2, 1 where at least `fit`'s size is left.
+
+    Half size is taken as soon as the picture is twice the target (before cropping); a quarter and an eighth
+    only if 1.4 times the target remains. Other scales exist, but libjpeg-turbo has no fast code for them.
+
+    >>> scale(500, 375, Fit()), scale(800, 600, Fit()), scale(4000, 3000, Fit())
+    (8, 4, 1)
     """
-    width, height = size
-    smallest: dict[str, int] = {}
-    if fit is not None:
-        needed_width, needed_height = resized_size(width, height, fit)
-        if min(width / needed_width, height / needed_height) >= 2:
-            smallest = {"min_width": needed_width, "min_height": needed_height, "min_factor": 1}
+    if fit is None:
+        return 8
+    new_width, new_height = resized_size(width, height, fit)
+    ratio = min(width / new_width, height / new_height)
+    for eighths, enough in ((1, _ENOUGH), (2, _ENOUGH), (4, 1.0)):
+        if ratio * eighths / 8 >= enough:
+            return eighths
+    return 8
+
+
+def decode_scaled(data: bytes, width: int, height: int, *, grey: bool, eighths: int) -> Scaled | None:
+    """Decode `data`; None if simplejpeg stumbles over something that Pillow may forgive.
+
+    Raises ImageError if the picture data end too early: Pillow would silently leave the rest grey.
+    """
+    shape = math.ceil(height * eighths / 8), math.ceil(width * eighths / 8)
     try:
-        pixels = simplejpeg.decode_jpeg(data, "RGB", **smallest)
-    except (ValueError, RuntimeError, OSError):
+        pixels: np.ndarray = simplejpeg.decode_jpeg(
+            data, colorspace="GRAY" if grey else "RGB", min_height=shape[0], min_width=shape[1]
+        )
+    except ValueError as error:
+        raise_if_cut_short(str(error))
         return None
-    return Image.fromarray(pixels)
+    if pixels.shape[:2] != shape:
+        return None
+    image = Image.fromarray(pixels[..., 0] if grey else pixels)
+    return Scaled(image, (width * eighths / 8, height * eighths / 8))
+
+
+def check_complete(data: bytes, *, cmyk: bool) -> None:
+    """Raises ImageError if `data` end too early; costs little, because only an eighth is computed."""
+    try:
+        simplejpeg.decode_jpeg(data, colorspace="CMYK" if cmyk else "RGB", min_height=1, min_width=1)
+    except ValueError as error:
+        raise_if_cut_short(str(error))
+
+
+def raise_if_cut_short(message: str) -> None:
+    if "premature end" in message.lower():
+        raise ImageError("the file is damaged or cut short: its picture data end too early")
+
+
+def check_scans(data: bytes) -> None:
+    """Raises ImageError for a progressive file made to keep the decoder busy for hours."""
+    if data.count(b"\xff\xda") > _MAX_SCANS:
+        raise ImageError(
+            f"a progressive JPEG with more than {_MAX_SCANS} passes, as made to exhaust a decoder"
+        )
