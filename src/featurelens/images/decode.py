@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedIOBase
 
 import numpy as np
 from PIL import Image
@@ -69,7 +69,7 @@ def decode(
             return _from_file(file, size, fit, exact, max_pixels)
 
 
-def _from_file(file: BinaryIO, size: int, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
+def _from_file(file: BufferedIOBase, size: int, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
     head = file.read(HEAD)
     name = sniff(head)
     if name is None:
@@ -152,7 +152,7 @@ def declared_bits(image: Image.Image) -> int | None:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedIOBase, int]]:
     """The regular file at `path`, open; pipes, sockets and devices are never opened."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -14,7 +14,8 @@ class Fit:
     """The resize rule of a backbone: target size in pixels, how to reach it, how to interpolate.
 
     `crop`: resize so that the short side is `size / crop_pct`, then cut the centre (timm's and
-    torchvision's evaluation rule). `squash`: resize to `size` without keeping the aspect ratio.
+    torchvision's evaluation rule). `squash`: the same without keeping the aspect ratio (timm's squash);
+    with `crop_pct=1.0` nothing is cut off.
     """
 
     rows: int = 224

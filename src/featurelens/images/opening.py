@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from importlib import import_module
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from PIL import Image
 
@@ -53,7 +53,7 @@ _UPRIGHT = {
 }
 
 
-def open_image(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def open_image(file: BufferedIOBase, name: str, max_pixels: int) -> Image.Image:
     """The header of a file in format `name`, read and judged, its pixels not yet; call `load` for these.
 
     Pillow's classes are called directly: no other format is tried, and `max_pixels` replaces Pillow's limit.
