@@ -1,0 +1,95 @@
+"""The kNN probe: what the neighbours of an image say about its class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from featurelens.assess.arrays import Labels, blocks, encode
+from featurelens.assess.interval import mean_interval
+from featurelens.assess.neighbours import nearest
+from featurelens.assess.result import Measure, undefined
+from featurelens.assess.splits import Split
+from featurelens.shapes import Float, Float32, Float64, Int64
+
+TEMPERATURE = 0.07
+KS = (10, 20, 100, 200)
+
+
+def knn_probe(
+    features: Float[np.ndarray, "n d"],
+    labels: Labels,
+    *,
+    ks: Sequence[int] = KS,
+    splits: Sequence[Split] | None = None,
+    seed: int = 0,
+) -> dict[int, Measure]:
+    """Accuracy of DINOv2's kNN classifier for each k: unit vectors, votes weighted by softmax(cos / 0.07).
+
+    Without `splits` every labelled image is judged by all others (leave one out). `per_item` says for each
+    row whether it was right; `detail["predicted"]` is the class name it got. A k beyond the number of
+    teaching images is undefined. Oquab et al. 2023; Caron et al. 2021.
+
+    >>> rows = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    >>> knn_probe(rows, ["a", "a", "b", "b"], ks=(1,))[1].value
+    1.0
+    """
+    classes = encode(labels, len(features))
+    known = np.flatnonzero(classes.known).astype(np.int64)
+    count = len(classes.names)
+    way = "leave one out" if splits is None else f"{len(splits)} split{'s' if len(splits) > 1 else ''}"
+    results = {}
+    for k in ks:
+        name, protocol = f"kNN accuracy, k = {k}", f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}"
+        smallest = len(known) - 1 if splits is None else min(len(split.train) for split in splits)
+        if count < 2 or k > smallest:
+            reason = f"{count} classes and {max(smallest, 0)} images to learn from; it needs 2 and {k}"
+            results[k] = undefined(name, reason, n=len(known), protocol=protocol)
+    usable = [k for k in ks if k not in results]
+    if usable:
+        predicted = np.full((len(usable), len(features)), -1)
+        for split in [None] if splits is None else splits:
+            rows = known if split is None else split.test
+            teach = known if split is None else split.train
+            gallery = None if split is None else features[teach]
+            indices, similarity = nearest(features[rows], gallery, k=max(usable))
+            for place, k in enumerate(usable):
+                votes = vote(classes.codes[teach][indices[:, :k]], similarity[:, :k], count)
+                predicted[place, rows] = votes.argmax(axis=1)
+        for place, k in enumerate(usable):
+            results[k] = _measure(k, predicted[place], classes.codes, classes.names, way, seed)
+    return {k: results[k] for k in ks}
+
+
+def _measure(
+    k: int, predicted: np.ndarray, codes: np.ndarray, names: tuple[str, ...], way: str, seed: int
+) -> Measure:
+    tested = predicted >= 0
+    right = np.where(tested, predicted == codes, np.nan)
+    return Measure(
+        f"kNN accuracy, k = {k}",
+        float(np.nanmean(right)),
+        int(tested.sum()),
+        f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}; interval by bootstrap over images",
+        interval=mean_interval(right, seed=seed),
+        chance=float(((np.bincount(codes[tested]) / tested.sum()) ** 2).sum()),
+        detail={"predicted": [names[p] if p >= 0 else None for p in predicted.tolist()]},
+        per_item=right,
+    )
+
+
+def vote(
+    classes: Int64[np.ndarray, "q k"], similarity: Float32[np.ndarray, "q k"], count: int
+) -> Float64[np.ndarray, "q count"]:
+    """The softmax-weighted share of each class among the neighbours; rows sum to 1."""
+    weight = np.exp((similarity - similarity[:, :1]) / np.float64(TEMPERATURE))
+    weight /= weight.sum(axis=1, keepdims=True)
+    votes = np.zeros((len(classes), count))
+    for part in blocks(len(classes), 24 * classes.shape[1]):
+        rows = np.arange(part.start, part.stop)[:, None] * count + classes[part]
+        flat = np.bincount(
+            (rows - part.start * count).ravel(), weight[part].ravel(), (part.stop - part.start) * count
+        )
+        votes[part] = flat.reshape(-1, count)
+    return votes

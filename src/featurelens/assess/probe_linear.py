@@ -1,0 +1,176 @@
+"""The linear probe: logistic regression on frozen features, its strength chosen on held-out rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featurelens.assess.arrays import Labels, encode, unit
+from featurelens.assess.interval import mean_interval
+from featurelens.assess.result import Measure, undefined
+from featurelens.assess.splits import Split, by_ratio, in_folds
+from featurelens.errors import InvalidInput, MissingExtra
+from featurelens.shapes import Float, Float64, Int64
+
+GRID = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Inverse L2 strengths C on unit vectors."""
+
+
+def linear_probe(
+    features: Float[np.ndarray, "n d"],
+    labels: Labels,
+    *,
+    splits: Sequence[Split] | None = None,
+    grid: Sequence[float] = GRID,
+    seed: int = 0,
+) -> Measure:
+    """Accuracy of L2-regularised logistic regression (L-BFGS) on unit vectors; 5 folds without `splits`.
+
+    C comes from `grid` by accuracy on a fifth of the teaching rows, then all of them are used; test rows
+    take no part in the choice. `detail` has the chosen C, the confusion matrix and the out-of-fold
+    probabilities. Undefined when fewer than two classes have two images. Raises MissingExtra without
+    scikit-learn, InvalidInput for an empty grid.
+    """
+    if not grid:
+        raise InvalidInput("The grid is empty; give at least one value of C.")
+    classes = encode(labels, len(features))
+    counts = classes.counts
+    n, count = int(counts.sum()), len(counts)
+    if (counts >= 2).sum() < 2:
+        reason = f"it needs two classes with two images each; there are {int((counts >= 2).sum())}"
+        return undefined("linear probe accuracy", reason, n=n, protocol="L-BFGS logistic regression")
+    if splits is None:
+        splits = in_folds(classes.codes, folds=min(5, n), seed=seed)
+    rows = unit(features)
+    probability = np.full((len(rows), count), np.nan)
+    chosen = []
+    for split in splits:
+        c = _choose(rows[split.train], classes.codes[split.train], grid, seed)
+        chosen.append(c)
+        probability[split.test] = probabilities(
+            rows[split.train], classes.codes[split.train], rows[split.test], count, c
+        )
+    tested = np.flatnonzero(~np.isnan(probability[:, 0]))
+    predicted = probability[tested].argmax(axis=1)
+    right = np.full(len(rows), np.nan)
+    right[tested] = predicted == classes.codes[tested]
+    confusion = np.zeros((count, count), dtype=np.int64)
+    np.add.at(confusion, (classes.codes[tested], predicted), 1)
+    share = counts / n
+    return Measure(
+        "linear probe accuracy",
+        float(np.nanmean(right)),
+        len(tested),
+        f"L-BFGS logistic regression on unit vectors, C from {tuple(grid)} by a held-out fifth, "
+        f"{len(splits)} split{'s' if len(splits) > 1 else ''}; interval by bootstrap over images",
+        interval=mean_interval(right, seed=seed),
+        chance=float((share**2).sum()),
+        detail={
+            "c": chosen,
+            "classes": classes.names,
+            "confusion": confusion,
+            "probability": probability,
+            "majority": float(share.max()),
+        },
+        per_item=right,
+    )
+
+
+def few_shot(
+    features: Float[np.ndarray, "n d"],
+    labels: Labels,
+    *,
+    shots: Sequence[int] = (1, 2, 4, 8, 16),
+    repeats: int = 5,
+    c: float = 10.0,
+    seed: int = 0,
+) -> dict[int, Measure]:
+    """The learning curve: accuracy with 1, 2, 4, ... teaching images per class, tested on a fixed quarter.
+
+    The interval is over `repeats` draws of the teaching images (normal, from their spread). A number of
+    shots that some class cannot give is undefined. Raises MissingExtra without scikit-learn.
+    """
+    classes = encode(labels, len(features))
+    split = by_ratio(classes.codes, seed=seed)[0]
+    rows, count = unit(features), len(classes.names)
+    spare = np.bincount(classes.codes[split.train], minlength=count) if len(split.train) else np.zeros(1)
+    share = classes.counts / max(classes.counts.sum(), 1)
+    results = {}
+    for shot in shots:
+        name = f"{shot}-shot accuracy"
+        protocol = f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws"
+        if count < 2 or spare.min() < shot:
+            reason = f"the smallest of {count} classes has {int(spare.min())} teaching images"
+            results[shot] = undefined(name, reason, n=len(split.test), protocol=protocol)
+            continue
+        scores = []
+        for repeat in range(repeats):
+            random = np.random.default_rng((seed, shot, repeat))
+            pools = [
+                random.permutation(split.train[classes.codes[split.train] == k])[:shot] for k in range(count)
+            ]
+            teach = np.concatenate(pools)
+            found = probabilities(rows[teach], classes.codes[teach], rows[split.test], count, c).argmax(
+                axis=1
+            )
+            scores.append(float((found == classes.codes[split.test]).mean()))
+        half = 1.959964 * float(np.std(scores, ddof=1)) / np.sqrt(repeats) if repeats > 1 else 0.0
+        mean = float(np.mean(scores))
+        results[shot] = Measure(
+            name,
+            mean,
+            len(split.test),
+            protocol,
+            interval=(max(0.0, mean - half), min(1.0, mean + half)),
+            chance=float((share**2).sum()),
+            detail={"draws": scores},
+        )
+    return results
+
+
+def probabilities(
+    train: Float64[np.ndarray, "a d"],
+    codes: Int64[np.ndarray, "a"],
+    test: Float64[np.ndarray, "b d"],
+    count: int,
+    c: float,
+) -> Float64[np.ndarray, "b count"]:
+    """Class probabilities of the test rows; a class without a teaching row gets 0."""
+    result = np.zeros((len(test), count))
+    seen = np.unique(codes)
+    if len(seen) == 1:
+        result[:, seen[0]] = 1
+        return result
+    result[:, seen] = _fit(train, codes, c).predict_proba(test)
+    return result
+
+
+def _choose(
+    rows: Float64[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], grid: Sequence[float], seed: int
+) -> float:
+    inner = by_ratio(codes, test=0.2, seed=seed)[0]
+    if len(grid) == 1 or not len(inner.test) or len(np.unique(codes[inner.train])) < 2:
+        return grid[0] if len(grid) == 1 else grid[len(grid) // 2]
+    scores = [
+        float(
+            (
+                _fit(rows[inner.train], codes[inner.train], c).predict(rows[inner.test]) == codes[inner.test]
+            ).mean()
+        )
+        for c in grid
+    ]
+    return grid[int(np.argmax(scores))]
+
+
+def _fit(rows: Float64[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], c: float) -> Any:
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "lab", "The linear probe") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LogisticRegression(C=c, max_iter=300, tol=1e-3).fit(rows, codes)

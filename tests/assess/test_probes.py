@@ -1,0 +1,132 @@
+"""kNN and linear probes, splits and intervals, against scikit-learn and statistics' own tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from featurelens.assess.interval import jackknife_interval, mean_interval
+from featurelens.assess.probe_knn import knn_probe
+from featurelens.assess.probe_linear import few_shot, linear_probe
+from featurelens.assess.splits import Split, by_folder, by_ratio, in_folds
+from featurelens.errors import InvalidInput
+
+
+def clustered(n=400, d=16, classes=5, noise=1.5, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(classes, size=n)
+    rows = random.standard_normal((classes, d))[labels] + noise * random.standard_normal((n, d))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True), labels
+
+
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_knn_votes_equal_scikit_learn_with_the_same_weights(k):
+    features, labels = clustered()
+    split = by_ratio(labels)[0]
+    theirs = KNeighborsClassifier(
+        k, algorithm="brute", metric="cosine", weights=lambda distance: np.exp(-distance / 0.07)
+    ).fit(features[split.train], labels[split.train])
+    expected = theirs.predict(features[split.test])
+    result = knn_probe(features, labels, ks=(k,), splits=[split])[k]
+    found = [int(result.detail["predicted"][i]) for i in split.test]
+    assert found == expected.tolist()
+    assert result.value == pytest.approx((expected == labels[split.test]).mean())
+    assert result.n == len(split.test)
+
+
+def test_leave_one_out_never_asks_the_image_itself():
+    labels = np.arange(60) % 2
+    features = np.random.default_rng(0).standard_normal((60, 40))
+    assert knn_probe(features, labels, ks=(1,))[1].value < 0.8
+
+
+def test_more_neighbours_than_images_is_undefined():
+    features, labels = clustered(n=50)
+    results = knn_probe(features, labels, ks=(10, 200))
+    assert results[10].defined
+    assert "200" in str(results[200].undefined)
+    assert not knn_probe(features, ["one"] * 50, ks=(10,))[10].defined
+
+
+def test_the_linear_probe_equals_scikit_learn_at_the_chosen_strength():
+    features, labels = clustered()
+    split = by_ratio(labels)[0]
+    result = linear_probe(features, labels, splits=[split])
+    model = LogisticRegression(C=result.detail["c"][0], max_iter=300, tol=1e-3)
+    expected = model.fit(features[split.train], labels[split.train]).score(
+        features[split.test], labels[split.test]
+    )
+    assert result.value == pytest.approx(expected, abs=1e-8)
+    assert result.detail["confusion"].sum() == len(split.test)
+    assert np.diag(result.detail["confusion"]).sum() / len(split.test) == pytest.approx(result.value)
+
+
+def test_the_test_rows_take_no_part_in_the_choice():
+    features, labels = clustered()
+    split = by_ratio(labels)[0]
+    other = features.copy()
+    other[split.test] = np.random.default_rng(1).standard_normal((len(split.test), 16))
+    kept = linear_probe(other, labels, splits=[split]).detail["c"]
+    assert kept == linear_probe(features, labels, splits=[split]).detail["c"]
+
+
+def test_shuffled_labels_fall_to_chance_within_the_interval():
+    features, labels = clustered()
+    shuffled = np.random.default_rng(3).permutation(labels)
+    for measure in (lambda y: knn_probe(features, y, ks=(20,))[20], lambda y: linear_probe(features, y)):
+        real, noise = measure(labels), measure(shuffled)
+        assert real.interval[0] > real.chance
+        assert noise.interval[0] - 0.02 <= noise.chance <= noise.interval[1] + 0.02
+
+
+def test_a_learning_curve_rises_and_says_where_it_ends():
+    features, labels = clustered(n=200)
+    curve = few_shot(features, labels, shots=(1, 4, 16, 1000))
+    assert curve[1].value < curve[4].value < curve[16].value
+    assert not curve[1000].defined
+
+
+def test_folds_test_every_labelled_row_once_and_spread_classes():
+    codes = np.array([0] * 10 + [1] * 15 + [-1] * 5)
+    folds = in_folds(codes)
+    assert sorted(np.concatenate([f.test for f in folds]).tolist()) == list(range(25))
+    assert all(not set(f.train) & set(f.test) for f in folds)
+    assert all((codes[f.test] == 0).sum() == 2 and (codes[f.test] == 1).sum() == 3 for f in folds)
+    with pytest.raises(InvalidInput, match="from 2 to 25"):
+        in_folds(codes, folds=1)
+
+
+def test_a_split_by_ratio_takes_its_share_of_every_class():
+    split = by_ratio(np.array([0] * 40 + [1] * 8 + [2]))[0]
+    assert len(split.test) == 12
+    assert 48 in split.train
+
+
+def test_a_split_by_folder_reads_the_names():
+    ids = ["train/cat/1.jpg", "train/dog/2.jpg", "val/cat/3.jpg", "extra/4.jpg"]
+    split = by_folder(ids, np.array([0, 1, 0, 1]))[0]
+    assert isinstance(split, Split)
+    assert (split.train.tolist(), split.test.tolist()) == ([0, 1], [2])
+    with pytest.raises(InvalidInput, match="0 under test or val"):
+        by_folder(ids[:2], np.array([0, 1]))
+
+
+def test_the_bootstrap_equals_scipy_and_meets_the_normal_interval():
+    values = np.random.default_rng(0).exponential(size=300)
+    theirs = bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
+    assert mean_interval(values) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+    large = np.random.default_rng(0).exponential(size=6000)
+    theirs = bootstrap((large,), np.mean, n_resamples=2000, method="percentile", rng=1, batch=100)
+    assert mean_interval(large) == pytest.approx(tuple(theirs.confidence_interval), abs=0.003)
+    assert mean_interval(np.array([1.0])) is None
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = np.random.default_rng(0).standard_normal(2000)
+    low, high = jackknife_interval(lambda kept: float(values[kept].mean()), 2000, groups=200)
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(2000), rel=0.15)
+    assert (low + high) / 2 == pytest.approx(values.mean())
+    assert jackknife_interval(lambda kept: 0.0, 30) is None
