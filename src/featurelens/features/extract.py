@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,9 +68,8 @@ def extract(
         double = next(one for one in order if order.count(one) > 1)
         raise InvalidInput(f"The image {double!r} is listed twice; list each image once.")
     parts: list[Part] = []
-    with ExitStack() as stack:
-        keep = stack.enter_context(Store(Path(store), names, backbone.spec, how)) if store else None
-        work = stack.enter_context(_work(backbone, layers, pooling))
+    with Store(Path(store), names, backbone.spec, how) if store else nullcontext() as keep:
+        work = _work(backbone, layers, pooling)
         specs = _specs(backbone.spec, work, names, how)
         check_size(len(listed), sum(spec.dim for spec in specs.values()), max_bytes, ", ".join(names))
         todo = [s for s in listed if keep is None or not s.stamp or keep.known.get(s.id) != s.stamp]
@@ -84,7 +83,7 @@ def extract(
             shape=(fit.rows, fit.cols),
             batch_size=batch_size,
             workers=workers or usable_cores(),
-            streams=1 if layers else max(1, backbone.streams),
+            streams=max(1, backbone.streams),
         )
         gather = Gather(names, lambda part: keep.commit(part, specs) if keep else parts.append(part))
         try:
@@ -102,15 +101,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
-def _work(backbone: Backbone, layers: Sequence[str] | None, pooling: str | None) -> Iterator[Work]:
+def _work(backbone: Backbone, layers: Sequence[str] | None, pooling: str | None) -> Work:
     if layers is not None:
-        with layer_work(backbone, layers, pooling or "avg") as work:
-            yield work
-    elif pooling is None:
-        yield lambda pixels: {EMBEDDING: backbone.embed(pixels)}
-    else:
-        yield lambda pixels: {EMBEDDING: pool(backbone.maps(pixels), pooling)}
+        return layer_work(backbone, layers, pooling or "avg")
+    if pooling is None:
+        return lambda pixels: {EMBEDDING: backbone.embed(pixels)}
+    return lambda pixels: {EMBEDDING: pool(backbone.maps(pixels), pooling)}
 
 
 def _specs(spec: Spec, work: Work, names: list[str], how: str) -> dict[str, Spec]:

@@ -69,7 +69,9 @@ def from_parquet(path: Path) -> Features:
     spec = Spec.from_json(rest["spec"])
     vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, spec.dim)
     ids = tuple(_text(one) for one in table["id"].to_pylist())
-    labels = tuple(_text(one) for one in table["label"].to_pylist()) if "label" in table.column_names else None
+    labels = (
+        tuple(_text(one) for one in table["label"].to_pylist()) if "label" in table.column_names else None
+    )
     return Features(ids, vectors, spec, labels, _skipped(rest))
 
 
@@ -77,7 +79,9 @@ def to_dataframe(features: Features) -> Any:
     """Index id, column label (if any), columns f0, f1, ...; the spec travels in `frame.attrs`."""
     pandas = _import("pandas", "A DataFrame")
     names = [f"f{i}" for i in range(features.spec.dim)]
-    frame = pandas.DataFrame(features.vectors, index=pandas.Index(features.ids, dtype=object, name="id"), columns=names)
+    frame = pandas.DataFrame(
+        features.vectors, index=pandas.Index(features.ids, dtype=object, name="id"), columns=names
+    )
     if features.labels is not None:
         frame.insert(0, "label", pandas.array(features.labels, dtype=object))
     frame.attrs[_KEY] = _about(features)

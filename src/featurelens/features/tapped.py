@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -16,9 +15,8 @@ from featurelens.shapes import Float, UInt8
 Work = Callable[[UInt8[np.ndarray, "batch row col 3"]], dict[str, Float[np.ndarray, "batch _"]]]
 
 
-@contextmanager
-def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Iterator[Work]:
-    """A function from pixels to one pooled array per layer; the network is hooked only inside the `with`.
+def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Work:
+    """A function from pixels to one pooled array per layer; the network is hooked only while it runs.
 
     InvalidInput for a backbone without layers (any engine but torch); LayerError for an unknown layer.
     """
@@ -30,14 +28,32 @@ def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Iterat
         )
     from featurelens.backbone.tap import tap
 
-    places = _layouts(module, names, (backbone.spec.fit.rows, backbone.spec.fit.cols))
-    with tap(module, names) as outputs:
+    fit = backbone.spec.fit
+    run = backbone.embed
+    try:
+        with tap(module, names, detach=True) as outputs:
+            run(np.zeros((1, fit.rows, fit.cols, 3), np.uint8))
+            _ = [outputs[name] for name in names]
+    except LayerError:
+        run = _whole(backbone)  # a layer of the head, which embedding leaves out; or no layer at all: tap says so
+    places = _layouts(module, names, (fit.rows, fit.cols))
 
-        def work(pixels: UInt8[np.ndarray, "batch row col 3"]) -> dict[str, Float[np.ndarray, "batch _"]]:
-            backbone.embed(pixels)
+    def work(pixels: UInt8[np.ndarray, "batch row col 3"]) -> dict[str, Float[np.ndarray, "batch _"]]:
+        with tap(module, names, detach=True) as outputs:  # its hooks hear only this thread
+            run(pixels)
             return {name: _pooled(name, outputs[name], places.get(name), pooling) for name in names}
 
-        yield work
+    return work
+
+
+def _whole(backbone: Any) -> Callable[[UInt8[np.ndarray, "batch row col 3"]], Any]:
+    import torch
+
+    def run(pixels: UInt8[np.ndarray, "batch row col 3"]) -> Any:
+        with torch.inference_mode():
+            return backbone.logits(backbone.normalize(backbone.prepare(pixels)))
+
+    return run
 
 
 def _layouts(module: Any, names: Sequence[str], size: tuple[int, int]) -> dict[str, Any]:

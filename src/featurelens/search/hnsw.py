@@ -1,0 +1,111 @@
+"""Approximate nearest neighbours for large galleries: a usearch HNSW graph as one more cache file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurelens.search.cache import Entry, State, entry_of, intact, publish
+from featurelens.search.vectors import Snapshot
+from featurelens.shapes import Float32, Int
+
+# Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using HNSW graphs", 2018.
+NAME = "hnsw"
+CONNECTIVITY = 16
+EXPANSION_ADD = 128
+EXPANSION_SEARCH = 192
+KIND = f"i8-{CONNECTIVITY}-{EXPANSION_ADD}"
+_PAGE = 65536
+
+
+class Graph:
+    """An opened graph: it knows the ids up to `state.top`; what came later is searched exactly."""
+
+    def __init__(self, index: Any, state: State, rows: int) -> None:
+        self._index, self.state, self.rows = index, state, rows
+
+    def candidates(self, query: Float32[np.ndarray, " dim"], count: int) -> Int[np.ndarray, " found"]:
+        """The ids of about `count` near rows, some of which may be gone from the gallery."""
+        self._index.expansion_search = max(EXPANSION_SEARCH, 2 * count)
+        found = self._index.search(query, min(count, self.rows), threads=1)
+        return np.asarray(found.keys).astype(np.int64)
+
+
+def open_graph(folder: Path, dim: int, epoch: str) -> Graph | None:
+    """The graph in the folder, memory-mapped; None where there is none that is whole and of this gallery."""
+    entry = entry_of(folder, NAME, dim=dim, kind=KIND, epoch=epoch)
+    if entry is None or not entry.rows or not intact(folder, entry):  # a torn file would crash the process
+        return None
+    index = _empty(dim)
+    try:
+        index.view(str(folder / entry.file))
+    except RuntimeError:
+        return None  # replaced by a newer one just now
+    return Graph(index, entry.state, entry.rows)
+
+
+def write_graph(
+    folder: Path,
+    dim: int,
+    snapshot: Snapshot,
+    *,
+    threads: int,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> None:
+    """Extend the graph in the folder by the rows it lacks, or build it anew if many of its rows are gone."""
+    index, known = _start(folder, dim, snapshot)
+    total = sum(int((block.ids > known).sum()) for block in snapshot.blocks)
+    done = 0
+    for block in snapshot.blocks:
+        first = int(np.searchsorted(block.ids, known, "right"))
+        for start in range(first, len(block.ids), _PAGE):
+            ids, rows = block.ids[start : start + _PAGE], block.vectors[start : start + _PAGE]
+            if block.dead is not None:
+                alive = ~block.dead[start : start + _PAGE]
+                ids, rows = ids[alive], rows[alive]
+            if len(ids):
+                index.add(ids.astype(np.uint64), rows, threads=threads)
+            done += len(ids)
+            if on_progress is not None:
+                on_progress(done, total)
+
+    def write(path: Path) -> int:
+        index.save(str(path))
+        return len(index)
+
+    publish(folder, NAME, write, dim=dim, kind=KIND, state=snapshot.state)
+
+
+def _start(folder: Path, dim: int, snapshot: Snapshot) -> tuple[Any, int]:
+    """The graph to extend and the highest id it knows; an empty one if more than a fifth of it is dead."""
+    index = _empty(dim)
+    entry = entry_of(folder, NAME, dim=dim, kind=KIND, epoch=snapshot.state.epoch)
+    if entry is None or not intact(folder, entry) or not _still_good(entry, snapshot):
+        return index, 0
+    index.load(str(folder / entry.file))
+    return index, entry.state.top
+
+
+def _still_good(entry: Entry, snapshot: Snapshot) -> bool:
+    known = 0
+    for block in snapshot.blocks:
+        upto = int(np.searchsorted(block.ids, entry.state.top, "right"))
+        known += upto if block.dead is None else int((~block.dead[:upto]).sum())
+    return known >= 0.8 * entry.rows
+
+
+def _empty(dim: int) -> Any:
+    from usearch.index import Index
+
+    return Index(
+        ndim=dim,
+        metric="cos",
+        dtype="i8",
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=EXPANSION_SEARCH,
+        enable_key_lookups=False,
+    )

@@ -1,0 +1,49 @@
+"""When the cache files are written anew; nothing here is needed for a vector to be durable or found."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from featurelens.search import hnsw, vectors
+from featurelens.search.cache import Entry, entry_of
+from featurelens.search.nearest import GRAPH_FROM
+from featurelens.search.rows import count
+from featurelens.search.vectors import Vectors
+
+CACHE_FROM = 4_000  # below, reading the vectors from the database is as fast
+STALE = 0.1  # a cache is rewritten when more than this share of the rows came or went after it
+
+
+def write_caches(
+    connection: sqlite3.Connection, folder: Path, dim: int, epoch: str, *, threads: int, always: bool = False
+) -> list[str]:
+    """Bring those cache files up to date that have fallen behind (`always`: by a single row); their names.
+
+    Only the process that holds the writer's lock calls this.
+    """
+    alive = count(connection, "indexed")
+    limit = 0.0 if always else STALE * alive
+    written = []
+    if alive >= CACHE_FROM:
+        entry = entry_of(folder, vectors.NAME, dim=dim, kind="float32", epoch=epoch)
+        if _behind(connection, entry, alive) > limit:
+            vectors.write_cache(connection, folder, dim, epoch)
+            written.append(vectors.NAME)
+    if alive >= GRAPH_FROM:
+        entry = entry_of(folder, hnsw.NAME, dim=dim, kind=hnsw.KIND, epoch=epoch)
+        if _behind(connection, entry, alive) > limit:
+            snapshot = Vectors(folder, dim, epoch).refresh(connection)
+            hnsw.write_graph(folder, dim, snapshot, threads=threads)
+            written.append(hnsw.NAME)
+    return written
+
+
+def _behind(connection: sqlite3.Connection, entry: Entry | None, alive: int) -> int:
+    """How many rows came or went since the cache was written."""
+    if entry is None:
+        return alive
+    query = "SELECT count(*) FROM images WHERE id > ? AND status = 'indexed'"
+    (new,) = connection.execute(query, (entry.state.top,)).fetchone()
+    (gone,) = connection.execute("SELECT coalesce(max(n), 0) FROM gone").fetchone()
+    return new + gone - entry.state.gone

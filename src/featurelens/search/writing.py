@@ -1,0 +1,93 @@
+"""What a process does while it holds the writer's lock of a gallery."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from featurelens.backbone.protocol import Backbone
+from featurelens.errors import InvalidInput
+from featurelens.features.extract import usable_cores
+from featurelens.features.labels import Labels
+from featurelens.features.lock import WriterLock
+from featurelens.features.progress import OnProgress
+from featurelens.features.table import Features
+from featurelens.search.failures import explained
+from featurelens.search.ledger import Ledger
+from featurelens.search.place import LOCK
+from featurelens.search.rows import storable
+from featurelens.search.schema import connect_reader, connect_writer
+from featurelens.search.settings import Settings, write_settings
+from featurelens.search.update import Updater, UpdateReport
+from featurelens.search.upkeep import write_caches
+
+_ROWS = 4096
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Inside, this process alone writes; errors come as GalleryError."""
+    with explained(folder), WriterLock(folder / LOCK), closing(connect_writer(folder)) as connection:
+        yield connection
+
+
+def update_gallery(
+    folder: Path,
+    settings: Settings,
+    backbone: Backbone,
+    *,
+    batch_size: int,
+    workers: int | None,
+    labels: bool,
+    retry_skipped: bool,
+    on_progress: OnProgress | None,
+) -> UpdateReport:
+    """One update, then the caches if they have fallen behind."""
+    if batch_size < 1 or (workers is not None and workers < 1):
+        raise InvalidInput(f"batch_size is {batch_size} and workers {workers}; both must be at least 1.")
+    with writing(folder) as connection:
+        write_settings(connection, folder, settings)
+        known, _ = connect_reader(folder)
+        with closing(known):
+            updater = Updater(
+                connection,
+                known,
+                settings,
+                backbone,
+                batch_size=batch_size,
+                workers=workers or usable_cores(),
+                on_progress=on_progress,
+            )
+            label_of = Labels(settings.images) if labels else None
+            report = updater.run(own=folder, label_of=label_of, retry_skipped=retry_skipped)
+        upkeep(connection, folder, settings)
+    return report
+
+
+def add_vectors(folder: Path, settings: Settings, features: Features) -> None:
+    """Make given vectors durable, in place of any of the same names."""
+    texts = features.labels or ("",) * len(features)
+    labels = [storable(text) or None for text in texts]
+    with writing(folder) as connection:
+        ledger = Ledger(connection)
+        for start in range(0, len(features), _ROWS):
+            some = slice(start, start + _ROWS)
+            with ledger.transaction():
+                ledger.give(features.ids[some], features.vectors[some], labels[some])
+        upkeep(connection, folder, settings)
+
+
+def upkeep(
+    connection: sqlite3.Connection, folder: Path, settings: Settings, *, always: bool = False
+) -> list[str]:
+    """Write the caches that have fallen behind; a disk too full for them takes nothing from the gallery."""
+    try:
+        return write_caches(
+            connection, folder, settings.spec.dim, settings.epoch, threads=usable_cores(), always=always
+        )
+    except OSError:
+        if always:
+            raise
+        return []
