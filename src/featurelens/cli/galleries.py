@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featurelens.cli.terminal import say
 from featurelens.errors import GalleryError
 
 if TYPE_CHECKING:
@@ -35,20 +36,42 @@ def find_gallery(given: Path | None, *starts: Path) -> Path:
 
 
 def open_or_create(
-    images: Path, *, backbone: str | None, at: Path | None, device: str, exact: bool, max_pixels: int, say
+    images: Path,
+    *,
+    backbone: str | None,
+    at: Path | None,
+    device: str = "auto",
+    exact: bool = False,
+    max_pixels: int = 100_000_000,
 ) -> Gallery:
-    """The gallery of a folder of images; a new one gets the backbone named, or the embedded one."""
-    from featurelens.backbone import load_backbone
+    """The gallery of a folder of images; a new one gets the backbone named, or the embedded one.
+
+    GalleryError where the folder's gallery was made with other rules than the ones asked for.
+    """
     from featurelens.search import Gallery
 
     folder = at or images / OWN_FOLDER
-    if _gallery_in(folder) is not None:
-        loaded = load_backbone(backbone, device=device, say=say) if backbone else None
-        return Gallery.open(folder, backbone=loaded)
-    if not images.is_dir():
-        raise GalleryError(f"There is no folder {images}. Give a folder of images.")
-    network = load_backbone(backbone or "embedded", device=device, say=say)
-    return Gallery.create(images, backbone=network, at=at, exact=exact, max_pixels=max_pixels)
+    if _gallery_in(folder) is None:
+        if not images.is_dir():
+            raise GalleryError(f"There is no folder {images}. Give a folder of images.")
+        return Gallery.create(
+            images,
+            backbone=backbone or "embedded",
+            at=at,
+            exact=exact,
+            max_pixels=max_pixels,
+            device=device,
+            say=say,
+        )
+    gallery = Gallery.open(folder, backbone=backbone, device=device, say=say)
+    made = gallery.settings
+    if (exact and not made.exact) or max_pixels not in (made.max_pixels, 100_000_000):
+        gallery.close()
+        raise GalleryError(
+            f"{folder} was made with exact={made.exact} and max_pixels={made.max_pixels:,}; its vectors must all be "
+            "made alike. Leave these options out, or index into another folder with --at DIR."
+        )
+    return gallery
 
 
 def _gallery_in(place: Path) -> Path | None:

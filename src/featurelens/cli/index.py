@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from featurelens.cli.options import Device, Json, OptionalBackboneName
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say
+from featurelens.cli.terminal import notice, print_json, printable, progress_bar
+
+if TYPE_CHECKING:
+    from featurelens.search import UpdateReport
 
 
 def index(
@@ -37,7 +40,7 @@ def index(
     from featurelens.cli.galleries import open_or_create
 
     gallery = open_or_create(
-        images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels, say=say
+        images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels
     )
     with gallery:
         with progress_bar("Indexing") as advance:
@@ -55,7 +58,9 @@ def index(
         _print(report, len(gallery), gallery.folder, skipped)
 
 
-def _print(report, total: int, folder: Path, skipped: list[tuple[str, str]] | None) -> None:
+def _print(report: UpdateReport, total: int, folder: Path, skipped: list[tuple[str, str]] | None) -> None:
+    from rich.markup import escape
+
     work = {
         "added": report.added,
         "changed": report.changed,
@@ -67,6 +72,8 @@ def _print(report, total: int, folder: Path, skipped: list[tuple[str, str]] | No
     print(f"{total:,} images in the gallery: {', '.join(parts)}.")
     if report.rate:
         print(f"{report.rate:,.0f} images/s, {report.seconds:.1f} s in all.")
+    for note in report.notes:
+        notice(f"[yellow]Note:[/] {escape(printable(note))}")
     if report.skipped:
         print(f"{report.skipped:,} files skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
     for name, reason in skipped or ():

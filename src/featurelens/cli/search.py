@@ -12,7 +12,9 @@ from featurelens.cli.options import Device, GalleryFolder, Json
 from featurelens.cli.terminal import notice, print_json, printable, say, show
 
 if TYPE_CHECKING:
-    from featurelens.search import Hit
+    from rich.table import Table
+
+    from featurelens.search import Gallery, Hit
 
 
 def search(
@@ -31,7 +33,9 @@ def search(
         ),
     ] = None,
     device: Device = "auto",
-    open_page: Annotated[bool, typer.Option("--open", help="Write a page with the pictures, open it.")] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Write a page with the pictures, open it.")
+    ] = False,
     page: Annotated[Path | None, typer.Option(help="Write the page with the pictures to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -57,7 +61,7 @@ def search(
     show(hits_table(hits))
 
 
-def hits_table(hits: Sequence[Hit]):
+def hits_table(hits: Sequence[Hit]) -> Table:
     """The hits as a table: similarity, id, label, file."""
     from rich.markup import escape
     from rich.table import Table
@@ -78,7 +82,9 @@ def _hit_json(hit: Hit) -> dict[str, object]:
     return asdict(hit)
 
 
-def _write_page(opened, query: str, asked, hits, *, page: Path | None, open_it: bool) -> None:
+def _write_page(
+    opened: Gallery, query: str, asked: int | Path, hits: Sequence[Hit], *, page: Path | None, open_it: bool
+) -> None:
     from featurelens.web.results_page import write_results_page
 
     target = page or opened.folder / "results.html"
