@@ -24,8 +24,14 @@ def layers(
     from rich.table import Table
 
     from featurelens.backbone import load_backbone
+    from featurelens.backbone.torch_backbone import TorchBackbone
+    from featurelens.errors import BackboneError
 
     network = load_backbone(backbone, engine="torch", pretrained=pretrained, say=say)
+    if not isinstance(network, TorchBackbone):
+        raise BackboneError(
+            f"'{backbone}' shows no layers; name a timm or torchvision network, e.g. resnet18."
+        )
     found = [layer for layer in network.layers() if fnmatchcase(layer.name, pattern)]
     if as_json:
         print_json(found)

@@ -67,8 +67,10 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name, justify in (("similarity", "right"), ("id", "right"), ("label", "left"), ("file", "left")):
-        table.add_column(name, justify=justify, overflow="fold")
+    table.add_column("similarity", justify="right")
+    table.add_column("id", justify="right")
+    table.add_column("label", overflow="fold")
+    table.add_column("file", overflow="fold")
     for hit in hits:
         table.add_row(
             f"{hit.similarity:.3f}", str(hit.id), escape(hit.label or ""), escape(printable(hit.name))

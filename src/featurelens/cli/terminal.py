@@ -55,15 +55,6 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def size_text(size: float) -> str:
-    """Bytes for people: 13.2 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return ""
-
-
 @contextmanager
 def progress_bar(title: str, *, unit: str = "images") -> Iterator[Callable[..., None]]:
     """A bar with rate and time left on stderr; yields `advance(done, total, failed=0)`."""
@@ -102,10 +93,10 @@ def progress_bar(title: str, *, unit: str = "images") -> Iterator[Callable[..., 
 
 
 def _jsonable(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
