@@ -55,11 +55,11 @@ class Branch(nn.Module):
         values = (cells @ self.pooling.mT).flatten(1)
         if self.root:
             values = values.sign() * (values.abs() + 1e-6).sqrt()
-        return values / (values.square().sum(1, keepdim=True) + 1e-8).sqrt()
+        return values / (values.square().sum(1, keepdim=True) + 1e-6).sqrt()
 
     def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch dim"]:
         values = (self.pooled(maps) - self.mean) @ self.projection
-        return self.weight * values / (values.square().sum(1, keepdim=True) + 1e-8).sqrt()
+        return self.weight * values / (values.square().sum(1, keepdim=True) + 1e-6).sqrt()
 
 
 class Descriptor(nn.Module):
