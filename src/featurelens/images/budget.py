@@ -1,4 +1,4 @@
-"""A bound on the pixels that all threads together hold decoded at full size."""
+"""A bound on the memory that all threads together use for decoding."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from threading import Condition, Lock
 
 
-class PixelBudget:
-    """Lets threads in while the sum of their pixels stays below `capacity`; a larger one goes in alone.
+class MemoryBudget:
+    """Lets threads in while the sum of their bytes stays below `capacity`; a larger one goes in alone.
 
     Threads enter in the order in which they ask, so a huge image is never kept out by small ones.
     """
@@ -20,15 +20,15 @@ class PixelBudget:
         self._freed = Condition()
 
     @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Hold `pixels` of the budget inside the `with`; waits for room."""
-        pixels = min(pixels, self._capacity)
+    def hold(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes of the budget inside the `with`; waits for room."""
+        size = min(size, self._capacity)
         with self._turn, self._freed:
-            self._freed.wait_for(lambda: self._held + pixels <= self._capacity)
-            self._held += pixels
+            self._freed.wait_for(lambda: self._held + size <= self._capacity)
+            self._held += size
         try:
             yield
         finally:
             with self._freed:
-                self._held -= pixels
+                self._held -= size
                 self._freed.notify_all()

@@ -15,10 +15,10 @@ from PIL import Image
 
 from featurelens.errors import ImageError
 from featurelens.images import jpeg
-from featurelens.images.budget import PixelBudget
+from featurelens.images.budget import MemoryBudget
 from featurelens.images.colour import flatten, from_array, to_array
 from featurelens.images.fit import Fit
-from featurelens.images.formats import HEAD, sniff
+from featurelens.images.formats import FORMATS, HEAD, sniff
 from featurelens.images.kinds import why_not
 from featurelens.images.opening import PILLOW_ERRORS, check_size, load, open_image, orientation, upright
 from featurelens.images.quiet import quiet
@@ -29,7 +29,9 @@ DEFAULT_MAX_PIXELS = 100_000_000
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 _JPEG_IN_MEMORY = 256_000_000  # bytes; a larger file is read by Pillow piece by piece
-_budget = PixelBudget(100_000_000)  # pixels that all threads may hold at once, about 10 bytes each at worst
+_budget = MemoryBudget(
+    1_200_000_000
+)  # bytes that all threads may use at once; a larger picture waits to be alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def _from_file(file: BufferedIOBase, size: int, fit: Fit | None, exact: bool, ma
         return _from_jpeg(head + file.read(), fit, exact, max_pixels)
     file.seek(0)
     image = open_image(file, name, max_pixels)
-    with _budget.hold(image.size[0] * image.size[1]):
+    with _budget.hold(_cost(image, name)):
         return _load_and_finish(image, name, fit, exact)
 
 
@@ -88,24 +90,24 @@ def _from_jpeg(data: bytes, fit: Fit | None, exact: bool, max_pixels: int) -> De
     if "progressive" in image.info:
         jpeg.check_scans(data)
     if exact or image.mode not in ("L", "RGB"):
-        with _budget.hold(width * height):
+        with _budget.hold(_cost(image, "JPEG")):
             jpeg.check_complete(data, cmyk=image.mode == "CMYK")
             return _load_and_finish(image, "JPEG", fit, exact)
     eighths = jpeg.scale(width, height, fit)
-    # a progressive file is held whole as coefficients, whatever the scale
-    with _budget.hold(width * height // (1 if eighths == 8 else 4)):
+    # a progressive file is held whole, as 2-byte coefficients, whatever the scale
+    with _budget.hold(width * height * (10 if eighths == 8 else 3)):
         scaled = jpeg.decode_scaled(data, width, height, grey=image.mode == "L", eighths=eighths)
         if scaled is not None:
             turn = orientation(image)
             return _finish_scaled(scaled, (width, height), turn, fit)
-    with _budget.hold(width * height):
+    with _budget.hold(_cost(image, "JPEG")):
         return _load_and_finish(image, "JPEG", fit, exact)
 
 
 def _from_pillow(image: Image.Image, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
     name = image.format or "image"
     check_size(*image.size, max_pixels)
-    with _budget.hold(image.size[0] * image.size[1]):
+    with _budget.hold(_cost(image, name)):
         return _load_and_finish(image, name, fit, exact)
 
 
@@ -139,6 +141,10 @@ def _finish_scaled(scaled: jpeg.Scaled, size: tuple[int, int], turn: int, fit: F
 def _finish(image: Image.Image, size: tuple[int, int], name: str, fit: Fit | None, exact: bool) -> Decoded:
     fitted = image if fit is None else resize(image, fit, exact=exact)
     return Decoded(to_array(fitted), *size, name)
+
+
+def _cost(image: Image.Image, name: str) -> int:
+    return image.width * image.height * (FORMATS[name].bytes_per_pixel if name in FORMATS else 12)
 
 
 def declared_bits(image: Image.Image) -> int | None:

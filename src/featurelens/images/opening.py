@@ -41,6 +41,7 @@ _CUT = (
     "no more data",
     "incomplete",
 )
+_SLOW_LIMIT = 4_000_000  # pixels, where Pillow decodes in Python: some seconds
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,10 +72,12 @@ def open_image(file: BufferedIOBase, name: str, max_pixels: int) -> Image.Image:
     except PILLOW_ERRORS as error:
         raise ImageError(_reason(error, FORMATS[name].label, "its header cannot be read")) from error
     check_size(*image.size, max_pixels)
-    own = FORMATS[name].max_pixels
-    if own and image.size[0] * image.size[1] > own:
+    slow = any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ()))
+    own = _SLOW_LIMIT if slow else FORMATS[name].max_pixels
+    if own and image.width * image.height > own:
         raise ImageError(
-            f"a {FORMATS[name].label} file of more than {own // 1_000_000} megapixels is too slow to read"
+            f"this kind of {FORMATS[name].label} with more than {own // 1_000_000} megapixels takes too long "
+            "or too much memory to read"
         )
     return image
 
