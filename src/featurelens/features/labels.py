@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,16 @@ def read_labels(root: str | os.PathLike[str], names: Sequence[str]) -> dict[str,
 
 
 class Labels:
-    """The label of one file after another; each folder's metadata is read once, when first met."""
+    """The label of one file after another; each folder's metadata is read once, when first met.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    A metadata file that cannot be read raises, or is told to `on_error` and passed over.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str], *, on_error: Callable[[str], object] | None = None
+    ) -> None:
         self._root = Path(root)
+        self._on_error = on_error
         self._tables: dict[str, Mapping[str, str] | None] = {}
 
     def __call__(self, name: str) -> str | None:
@@ -53,7 +59,13 @@ class Labels:
 
     def _table(self, folder: str) -> Mapping[str, str] | None:
         if folder not in self._tables:
-            self._tables[folder] = read_metadata(self._root / folder)
+            try:
+                self._tables[folder] = read_metadata(self._root / folder)
+            except (InvalidInput, MissingExtra) as error:
+                if self._on_error is None:
+                    raise
+                self._on_error(str(error))
+                self._tables[folder] = None
         return self._tables[folder]
 
 

@@ -35,7 +35,9 @@ def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Work:
             run(np.zeros((1, fit.rows, fit.cols, 3), np.uint8))
             _ = [outputs[name] for name in names]
     except LayerError:
-        run = _whole(backbone)  # a layer of the head, which embedding leaves out; or no layer at all: tap says so
+        run = _whole(
+            backbone
+        )  # a layer of the head, which embedding leaves out; or no layer at all: tap says so
     places = _layouts(module, names, (fit.rows, fit.cols))
 
     def work(pixels: UInt8[np.ndarray, "batch row col 3"]) -> dict[str, Float[np.ndarray, "batch _"]]:

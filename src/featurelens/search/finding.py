@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,9 @@ class Limits:
 class Finder:
     """Searches one gallery; the lock guards its reading connection, the search itself runs outside of it."""
 
-    def __init__(self, folder: Path, reader: Reader, lock: RLock, dim: int, epoch: str) -> None:
+    def __init__(
+        self, folder: Path, reader: Reader, lock: AbstractContextManager[Any], dim: int, epoch: str
+    ) -> None:
         self._folder, self._reader, self._lock = folder, reader, lock
         self.nearest = Nearest(folder, dim, epoch)
 

@@ -60,8 +60,9 @@ def update_gallery(
                 workers=workers or usable_cores(),
                 on_progress=on_progress,
             )
-            label_of = Labels(settings.images) if labels else None
-            report = updater.run(own=folder, label_of=label_of, retry_skipped=retry_skipped)
+            notes: list[str] = []
+            label_of = Labels(settings.images, on_error=notes.append) if labels else None
+            report = updater.run(own=folder, label_of=label_of, retry_skipped=retry_skipped, notes=notes)
         upkeep(connection, folder, settings)
     return report
 

@@ -1,0 +1,138 @@
+"""The cache files: torn, stale, foreign or deleted, they change no result."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from featurelens.features import Features
+from featurelens.search import Gallery, cache
+from featurelens.search import nearest as nearest_module
+from featurelens.search import upkeep as upkeep_module
+from fixtures.numpy_backbone import NumpyBackbone
+
+DIM = 16
+QUERY = np.random.default_rng(7).normal(size=DIM).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A gallery of 600 vectors with both caches."""
+    for module in (nearest_module, upkeep_module):
+        monkeypatch.setattr(module, "GRAPH_FROM", 500)
+    monkeypatch.setattr(upkeep_module, "CACHE_FROM", 400)
+    with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=DIM)) as gallery:
+        gallery.add(vectors(600))
+    assert {path.name.split("-")[0] for path in gallery.folder.glob("*.bin")} == {"vectors", "hnsw"}
+    return gallery.folder
+
+
+def vectors(count: int, seed: int = 0) -> Features:
+    raw = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return Features.from_raw([f"{seed}-{i}" for i in range(count)], raw, NumpyBackbone(dim=DIM).spec)
+
+
+def answers(folder) -> list:
+    with Gallery.open(folder) as gallery:
+        return gallery.search(QUERY, k=20, exact=True) + gallery.search(QUERY, k=20)
+
+
+def one(folder, pattern):
+    (path,) = folder.glob(pattern)
+    return path
+
+
+@pytest.mark.parametrize("name", ["vectors", "hnsw"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "scribbled", "zeroed page", "deleted", "empty", "no description", "nonsense"]
+)
+def test_a_torn_cache_is_not_used_and_is_rebuilt(folder, name, damage):
+    right = answers(folder)
+    path, about = one(folder, f"{name}-*.bin"), folder / f"{name}.json"
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "scribbled":
+        data[len(data) // 2] ^= 64
+        path.write_bytes(data)
+    elif damage == "zeroed page":
+        data[4096:8192] = bytes(4096)
+        path.write_bytes(data)
+    elif damage == "deleted":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "no description":
+        about.unlink()
+    else:
+        about.write_text('{"file": 3}')
+    assert answers(folder) == right
+    with Gallery.open(folder) as gallery:
+        gallery.optimize()
+    assert answers(folder) == right
+    assert len(list(folder.glob(f"{name}-*.bin"))) == 1
+
+
+def test_the_checksum_is_what_protects(folder, monkeypatch):
+    """Sabotage: without it a scribbled cache would be believed."""
+    right = answers(folder)
+    path = one(folder, "vectors-*.bin")
+    rows = np.fromfile(path, np.float32, 600 * DIM).reshape(600, DIM)
+    data = bytearray(path.read_bytes())
+    data[: rows.nbytes] = np.roll(rows, 1, axis=0).tobytes()
+    path.write_bytes(data)
+    assert answers(folder) == right
+    monkeypatch.setattr(
+        cache, "checksum", lambda path: json.loads((folder / "vectors.json").read_bytes())["checksum"]
+    )
+    assert answers(folder) != right
+
+
+def test_the_caches_of_another_gallery_are_not_believed(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    with Gallery.create(tmp_path / "other", backbone=NumpyBackbone(dim=DIM)) as other:
+        other.add(vectors(600, seed=1))
+        right = answers(other.folder)
+        for path in [*other.folder.glob("*.bin"), *other.folder.glob("*.json")]:
+            path.unlink()
+        for path in [*folder.glob("*.bin"), *folder.glob("*.json")]:
+            shutil.copy(path, other.folder)
+        assert answers(other.folder) == right
+
+
+def test_an_older_cache_is_completed_from_the_database(folder):
+    aside = folder.parent / "aside"
+    aside.mkdir()
+    for path in [*folder.glob("*.bin"), *folder.glob("*.json")]:
+        shutil.copy(path, aside)
+    with Gallery.open(folder) as gallery:
+        gallery.add(vectors(600, seed=2))
+        gallery.add(Features.from_raw(["0-5"], QUERY[None], gallery.spec))
+        gallery.optimize()
+    right = answers(folder)
+    assert right[0].name == "0-5"
+    for path in [*folder.glob("*.bin"), *folder.glob("*.json")]:
+        path.unlink()
+    for path in aside.iterdir():
+        shutil.copy(path, folder)
+    assert answers(folder) == right
+
+
+def test_a_failed_write_leaves_the_old_cache(folder, monkeypatch):
+    right = answers(folder)
+    with Gallery.open(folder) as gallery:
+        gallery.add(vectors(40, seed=3))
+
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "sync_folder", full)
+    with Gallery.open(folder) as gallery:
+        gallery.add(vectors(200, seed=4))  # would rewrite the caches; that they do not fit harms nothing
+        assert len(gallery) == 840
+        assert {hit.name for hit in gallery.search(QUERY, k=840)} >= {hit.name for hit in right}
+    assert not list(folder.glob("*.tmp"))
+    assert len(list(folder.glob("*.bin"))) == 2
