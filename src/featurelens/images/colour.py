@@ -52,8 +52,12 @@ def to_array(image: Image.Image) -> UInt8[np.ndarray, "row col 3"]:
 
 def _rgba(image: Image.Image, bits: int | None) -> Image.Image:
     key = image.info.get("transparency")
-    if bits == 16 and isinstance(key, tuple):  # Pillow keeps the high byte of each value but not of the key
-        image.info["transparency"] = tuple(value >> 8 for value in key)
+    if bits != 16 or not isinstance(key, tuple):
+        return image.convert("RGBA")
+    image = image.copy()
+    image.info["transparency"] = tuple(
+        value >> 8 for value in key
+    )  # of the values Pillow keeps the high byte
     return image.convert("RGBA")
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 
@@ -21,7 +18,9 @@ from featurelens.images.fit import Fit
 from featurelens.images.formats import FORMATS, HEAD, sniff
 from featurelens.images.kinds import why_not
 from featurelens.images.opening import PILLOW_ERRORS, check_size, load, open_image, orientation, upright
+from featurelens.images.png import check_filled
 from featurelens.images.quiet import quiet
+from featurelens.images.reading import opened
 from featurelens.images.resize import Box, resize
 from featurelens.shapes import UInt8
 
@@ -58,6 +57,13 @@ def decode(
     >>> decode(np.zeros((300, 400, 3), np.uint8), fit=Fit()).pixels.shape
     (224, 224, 3)
     """
+    try:
+        return _decode(source, fit, exact, max_pixels)
+    except MemoryError:
+        raise ImageError("not enough memory to decode it") from None
+
+
+def _decode(source: Source, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
     with quiet():
         if isinstance(source, np.ndarray):
             image = from_array(source)
@@ -67,7 +73,7 @@ def decode(
             return _from_pillow(source, fit, exact, max_pixels)
         if isinstance(source, bytes):
             return _from_file(io.BytesIO(source), len(source), fit, exact, max_pixels)
-        with _opened(source) as (file, size):
+        with opened(source) as (file, size):
             return _from_file(file, size, fit, exact, max_pixels)
 
 
@@ -78,6 +84,8 @@ def _from_file(file: BufferedIOBase, size: int, fit: Fit | None, exact: bool, ma
         raise ImageError(why_not(head))
     if name == "JPEG" and size <= _JPEG_IN_MEMORY:
         return _from_jpeg(head + file.read(), fit, exact, max_pixels)
+    if name == "PNG":
+        check_filled(file)
     file.seek(0)
     image = open_image(file, name, max_pixels)
     with _budget.hold(_cost(image, name)):
@@ -117,8 +125,6 @@ def _load_and_finish(image: Image.Image, name: str, fit: Fit | None, exact: bool
     turn = orientation(image)
     try:
         flat = upright(flatten(image, bits=bits), turn)
-    except MemoryError:
-        raise ImageError("not enough memory to decode it") from None
     except PILLOW_ERRORS as error:
         raise ImageError(f"its colours (Pillow's mode {image.mode}) cannot be turned into RGB") from error
     return _finish(flat, flat.size, name, fit, exact)
@@ -155,28 +161,3 @@ def declared_bits(image: Image.Image) -> int | None:
         return bits[0] if isinstance(bits, tuple) and 8 < bits[0] <= 16 else 16
     tiles = getattr(image, "tile", None)
     return 16 if image.format == "PNG" and tiles and str(tiles[0][3]).endswith(";16B") else None
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedIOBase, int]]:
-    """The regular file at `path`, open; pipes, sockets and devices are never opened."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ImageError(
-                "a folder" if os.path.isdir(path) else "not a regular file but a pipe, socket or device"
-            )
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            yield file, os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        raise ImageError("there is no such file") from None
-    except PermissionError:
-        raise ImageError("permission denied: the file cannot be read") from None
-    except OSError as error:
-        raise ImageError(f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
-    except ValueError:
-        raise ImageError("not a possible file name") from None
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """A pipe that took the file's place since `stat` must not block the run."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

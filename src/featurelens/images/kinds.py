@@ -5,7 +5,7 @@ from __future__ import annotations
 from featurelens.images.formats import brands
 
 _RARE = "a rare picture format that is not read; convert it to PNG or JPEG"
-_RAW = "a camera's raw file, which is not read; export it as JPEG"
+RAW = "a camera's raw file, which is not read; export it as JPEG"
 _KINDS = (
     (b"%!PS", "PostScript is a program that draws and is never run here; export it as PNG"),
     (b"\xc5\xd0\xd3\xc6", "PostScript is a program that draws and is never run here; export it as PNG"),
@@ -25,11 +25,11 @@ _KINDS = (
     (b"Image type:", f"IM is {_RARE}"),
     (b"gimp xcf", "a GIMP project, which is not read; export it as PNG or JPEG"),
     (b"\xd7\xcd\xc6\x9a", "WMF is a drawing format, not read; export it as PNG"),
-    (b"FUJIFILMCCD-RAW", _RAW),
-    (b"IIRO", _RAW),
-    (b"IIRS", _RAW),
-    (b"MMOR", _RAW),
-    (b"IIU\0", _RAW),
+    (b"FUJIFILMCCD-RAW", RAW),
+    (b"IIRO", RAW),
+    (b"IIRS", RAW),
+    (b"MMOR", RAW),
+    (b"IIU\0", RAW),
     (b"version https://git-lfs", "a Git LFS pointer, not the image itself; fetch it with: git lfs pull"),
     (b"\0\x05\x16\x07", "not an image: a macOS companion file"),
     (b"\0\x05\x16\0", "not an image: a macOS companion file"),
@@ -66,7 +66,7 @@ def why_not(head: bytes) -> str:
         if head.startswith(prefix):
             return reason
     if brands(head):
-        return _RAW if b"crx " in brands(head) else "not an image: a video or sound (MP4 or QuickTime)"
+        return RAW if b"crx " in brands(head) else "not an image: a video or sound (MP4 or QuickTime)"
     if head[:4] == b"RIFF":
         return "not an image: sound or video (WAV or AVI)"
     if head[40:44] == b" EMF":

@@ -11,6 +11,7 @@ from PIL import Image
 
 from featurelens.errors import ImageError
 from featurelens.images.formats import FORMATS
+from featurelens.images.kinds import RAW
 
 PILLOW_ERRORS = (
     OSError,  # truncated and unreadable data, codecs' own failures
@@ -42,7 +43,7 @@ _CUT = (
     "incomplete",
 )
 _SLOW_LIMIT = 4_000_000  # pixels, where Pillow decodes in Python: some seconds
-_ORIENTATION = 0x0112
+_ORIENTATION, _SUBFILE_KIND, _SUB_IFDS, _DNG_VERSION = 0x0112, 254, 330, 50706
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -67,11 +68,10 @@ def open_image(file: BufferedIOBase, name: str, max_pixels: int) -> Image.Image:
         raise ImageError(f"{FORMATS[name].label} cannot be read by this installation.{hint}") from None
     try:
         image: Image.Image = opener(file, "")
-    except MemoryError:
-        raise ImageError("not enough memory to read it") from None
     except PILLOW_ERRORS as error:
         raise ImageError(_reason(error, FORMATS[name].label, "its header cannot be read")) from error
     check_size(*image.size, max_pixels)
+    _refuse_raw(image)
     slow = any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ()))
     own = _SLOW_LIMIT if slow else FORMATS[name].max_pixels
     if own and image.width * image.height > own:
@@ -87,8 +87,6 @@ def load(image: Image.Image, name: str) -> None:
     label = FORMATS[name].label if name in FORMATS else name
     try:
         image.load()
-    except MemoryError:
-        raise ImageError("not enough memory to decode it") from None
     except PILLOW_ERRORS as error:
         raise ImageError(_reason(error, label, "its picture data cannot be decoded")) from error
 
@@ -101,6 +99,14 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageError(
             f"{width} x {height} pixels are more than the limit of {max_pixels:,} (option max_pixels)"
         )
+
+
+def _refuse_raw(image: Image.Image) -> None:
+    """Cameras' raw files are TIFF files whose first picture is a stamp-sized preview."""
+    tags = getattr(image, "tag_v2", {})
+    preview = tags.get(_SUBFILE_KIND) == 1 and _SUB_IFDS in tags
+    if preview or _DNG_VERSION in tags:
+        raise ImageError(RAW)
 
 
 def orientation(image: Image.Image) -> int:
