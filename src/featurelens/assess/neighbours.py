@@ -16,11 +16,13 @@ def nearest(
     gallery: Float[np.ndarray, "n d"] | None = None,
     *,
     k: int,
+    skip: Int64[np.ndarray, "q"] | None = None,
 ) -> tuple[Int64[np.ndarray, "q k"], Float32[np.ndarray, "q k"]]:
     """The k most similar gallery rows of each query and their similarities, best first.
 
-    Without a gallery the queries search among themselves and never find themselves. Equal similarities
-    come in order of the row number. Raises InvalidInput when k is more than there are rows to find.
+    Without a gallery the queries search among themselves and never find themselves; with one, `skip` names
+    the gallery row that each query must not find. Equal similarities come in order of the row number.
+    Raises InvalidInput when k is more than there are rows to find.
 
     >>> rows = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     >>> nearest(rows, k=1)[0].ravel().tolist()
@@ -28,7 +30,9 @@ def nearest(
     """
     base = unit(queries if gallery is None else gallery, np.float32)
     asked = base if gallery is None else unit(queries, np.float32)
-    available = len(base) - (gallery is None)
+    if gallery is None:
+        skip = np.arange(len(base), dtype=np.int64)
+    available = len(base) - (skip is not None)
     if not 1 <= k <= available:
         raise InvalidInput(
             f"k is {k}, but there are {available} other rows to find; choose 1 to {available}."
@@ -37,9 +41,8 @@ def nearest(
     found = np.empty((len(asked), k), dtype=np.float32)
     for part in blocks(len(asked), 4 * len(base)):
         similarity = asked[part] @ base.T
-        if gallery is None:
-            rows = np.arange(part.start, part.stop)
-            similarity[rows - part.start, rows] = -np.inf
+        if skip is not None:
+            similarity[np.arange(part.stop - part.start), skip[part]] = -np.inf
         for offset, row in enumerate(similarity):
             best = _top(row, k)
             indices[part.start + offset] = best

@@ -44,7 +44,7 @@ def linear_probe(
         return undefined("linear probe accuracy", reason, n=n, protocol="L-BFGS logistic regression")
     if splits is None:
         splits = in_folds(classes.codes, folds=min(5, n), seed=seed)
-    rows = unit(features)
+    rows = unit(features, np.float32)
     probability = np.full((len(rows), count), np.nan)
     chosen = []
     for split in splits:
@@ -95,7 +95,7 @@ def few_shot(
     """
     classes = encode(labels, len(features))
     split = by_ratio(classes.codes, seed=seed)[0]
-    rows, count = unit(features), len(classes.names)
+    rows, count = unit(features, np.float32), len(classes.names)
     spare = np.bincount(classes.codes[split.train], minlength=count) if len(split.train) else np.zeros(1)
     share = classes.counts / max(classes.counts.sum(), 1)
     results = {}
@@ -132,9 +132,9 @@ def few_shot(
 
 
 def probabilities(
-    train: Float64[np.ndarray, "a d"],
+    train: Float[np.ndarray, "a d"],
     codes: Int64[np.ndarray, "a"],
-    test: Float64[np.ndarray, "b d"],
+    test: Float[np.ndarray, "b d"],
     count: int,
     c: float,
 ) -> Float64[np.ndarray, "b count"]:
@@ -149,7 +149,7 @@ def probabilities(
 
 
 def _choose(
-    rows: Float64[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], grid: Sequence[float], seed: int
+    rows: Float[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], grid: Sequence[float], seed: int
 ) -> float:
     inner = by_ratio(codes, test=0.2, seed=seed)[0]
     if len(grid) == 1 or not len(inner.test) or len(np.unique(codes[inner.train])) < 2:
@@ -165,12 +165,13 @@ def _choose(
     return grid[int(np.argmax(scores))]
 
 
-def _fit(rows: Float64[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], c: float) -> Any:
+def _fit(rows: Float[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], c: float) -> Any:
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingExtra("scikit-learn", "lab", "The linear probe") from error
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # many small products: more threads only wait
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LogisticRegression(C=c, max_iter=300, tol=1e-3).fit(rows, codes)

@@ -1,0 +1,126 @@
+"""Planted faults are found: copies across a split, one photo under two labels, flipped labels, backgrounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featurelens.assess.background import background_predicts, border
+from featurelens.assess.copies import across, copies, two_labels
+from featurelens.assess.mislabelled import mislabelled
+from featurelens.errors import InvalidInput
+
+
+def clustered(n=300, d=24, classes=5, noise=0.7, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(classes, size=n)
+    return random.standard_normal((classes, d))[labels] + noise * random.standard_normal((n, d)), labels
+
+
+def test_planted_copies_are_found_and_nothing_else():
+    features, labels = clustered()
+    random = np.random.default_rng(1)
+    twins = features[:10] + 0.02 * random.standard_normal((10, 24))
+    everything = np.concatenate([features, twins])
+    pairs = copies(everything)
+    assert sorted((p.a, p.b) for p in pairs) == [(i, 300 + i) for i in range(10)]
+    assert all(p.relative < 0.15 for p in pairs)
+    sides = ["train"] * 300 + ["test"] * 5 + ["train"] * 4 + [""]
+    assert sorted(p.b for p in across(pairs, sides)) == [300, 301, 302, 303, 304]
+    given = [*labels, *labels[:9], (labels[9] + 1) % 5]
+    assert [p.b for p in two_labels(pairs, given, 310)] == [309]
+
+
+def test_without_copies_there_are_none():
+    assert copies(clustered()[0]) == []
+    assert copies(np.ones((1, 3))) == []
+    with pytest.raises(InvalidInput, match="one per row"):
+        across(copies(np.vstack([np.eye(4), np.eye(4)[:1]]), limit=0.1), ["train"])
+
+
+def test_flipped_labels_are_found():
+    features, labels = clustered()
+    random = np.random.default_rng(0)
+    flipped = random.choice(300, 15, replace=False)
+    wrong = labels.copy()
+    wrong[flipped] = (wrong[flipped] + random.integers(1, 5, 15)) % 5
+    found = mislabelled(features, wrong)
+    hits = [s for s in found if s.row in flipped]
+    assert len(hits) >= 0.6 * 15
+    assert len(hits) >= 0.5 * len(found)
+    assert np.mean([s.suggested == str(labels[s.row]) for s in hits]) > 0.9
+    assert all(s.given == str(wrong[s.row]) for s in found)
+    assert len(mislabelled(features, labels)) < 5
+
+
+def test_shuffled_labels_do_not_make_everything_a_suspect():
+    features, labels = clustered()
+    assert mislabelled(features[:5], labels[:5]) == []
+    assert mislabelled(features, ["same"] * 300) == []
+
+
+def photos(tied, n=120, seed=0):
+    """Noise images whose frame has the colour of the class, or any colour."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(3, size=n)
+    tint = labels if tied else random.integers(3, size=n)
+    images = random.integers(0, 255, (n, 40, 40, 3)).astype(np.uint8)
+    images[:, :6] = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)[tint][:, None, None]
+    return images, labels
+
+
+def test_a_background_that_gives_the_class_away_is_reported():
+    images, labels = photos(tied=True)
+    result = background_predicts(border(images), labels)
+    assert result.value > 0.95
+    assert result.detail["warning"]
+    assert len(result.detail["given_away"]) == 3
+
+
+def test_a_background_that_says_nothing_is_not():
+    images, labels = photos(tied=False)
+    result = background_predicts(border(images), labels)
+    assert not result.detail["warning"]
+    assert result.interval[0] < result.chance < result.interval[1]
+    assert not background_predicts(border(images), ["x"] * 120).defined
+
+
+def test_the_frame_never_sees_the_middle():
+    images, _ = photos(tied=True)
+    other = images.copy()
+    other[:, 8:-8, 8:-8] = 0
+    assert np.array_equal(border(images), border(other))
+
+
+class TestRealPhotos:
+    """With the real MobileNetV2 on clothing10 and flowers5 (features are computed once)."""
+
+    @pytest.fixture(scope="class", params=["clothing10", "flowers5"])
+    def real(self, request, shared):
+        from featurelens.backbone import load_backbone
+        from featurelens.features import extract
+
+        backbone = load_backbone(f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}")
+        return request.param, extract(shared / "data" / request.param, backbone)
+
+    @pytest.mark.slow
+    def test_faults(self, real):
+        name, features = real
+        labels = np.array(features.labels)
+        pairs = copies(features.vectors)
+        conflicts = two_labels(pairs, labels, len(labels))
+        assert len(conflicts) == (1 if name == "clothing10" else 0)
+        if conflicts:
+            both = {features.ids[conflicts[0].a], features.ids[conflicts[0].b]}
+            assert any("6075b4a5" in i for i in both)
+            assert any("637a56e4" in i for i in both)
+        for seed in range(3):
+            random = np.random.default_rng(seed)
+            flipped = random.choice(len(labels), len(labels) // 20, replace=False)
+            wrong = labels.copy()
+            for row in flipped:
+                wrong[row] = random.choice([c for c in np.unique(labels) if c != labels[row]])
+            found = {s.row for s in mislabelled(features.vectors, wrong)}
+            hits = len(found & set(flipped.tolist()))
+            assert hits >= 0.6 * len(flipped)
+            assert hits >= 0.5 * len(found)
