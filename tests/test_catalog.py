@@ -16,7 +16,7 @@ def test_a_name_is_imported_only_when_loaded() -> None:
 
 
 def test_a_typo_lists_what_comes_close() -> None:
-    with pytest.raises(UnknownName, match="no shape named 'countr'.*counter"):
+    with pytest.raises(UnknownName, match=r"no shape named 'countr'.*counter"):
         SHAPES.load("countr")
 
 
