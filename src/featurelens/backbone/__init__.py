@@ -19,7 +19,7 @@ BACKBONES = Catalog(
         "torchvision": "featurelens.backbone.torch_source:load",
         "local-dir": "featurelens.backbone.torch_source:load",
         "onnx": "featurelens.backbone.from_onnx:load",
-        "bundle": "featurelens.backbone.bundle:load",
+        "bundle": "featurelens.backbone.from_bundle:load",
         "classic": "featurelens.backbone.classical:load",
     },
     group="featurelens.backbones",

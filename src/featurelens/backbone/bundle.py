@@ -1,4 +1,4 @@
-"""A backbone as a folder: `model.onnx` (outputs embedding and map), `spec.json`. No torch is needed to run it."""
+"""A backbone as a folder: `model.onnx` (outputs embedding and map), `spec.json`, optionally `model.safetensors`."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Spec
-from featurelens.backbone.request import Request
 from featurelens.errors import BackboneError
 
-MODEL, SPEC = "model.onnx", "spec.json"
+FORMAT = "featurelens-bundle/1"
+MODEL, SPEC, WEIGHTS = "model.onnx", "spec.json", "model.safetensors"
 
 
-def load(request: Request) -> OpenVINOBackbone:
-    """`bundle:DIR`; BackboneError if the folder is not a bundle or is damaged."""
-    request.refuse("A bundle", size=request.size, weights=request.weights, mean=request.mean, std=request.std)
-    if request.engine == "torch":
-        raise BackboneError(
-            f"{request.name} is an exported graph without layers or gradients, which engine='torch' needs. "
-            "Load the network that it was exported from."
-        )
-    return open_bundle(Path(request.rest).expanduser(), threads=request.threads, name=request.name)
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle's `spec.json` says: the backbone's spec and how it was made (source, parity figures)."""
+
+    folder: Path
+    spec: Spec
+    made: Mapping[str, Any]
 
 
 def open_bundle(folder: Path, *, threads: int | None = None, name: str | None = None) -> OpenVINOBackbone:
-    """The backbone in a bundle folder, under the name that the user typed."""
-    spec = read_spec(folder)
+    """The backbone in a bundle folder, under the name that the user typed; it needs no torch.
+
+    Raises BackboneError if the folder is no bundle, or not a whole one.
+
+    >>> net = open_bundle(Path("my-bundle"))  # doctest: +SKIP
+    """
+    spec = read_bundle(folder).spec
     if name is not None:
         spec = replace(spec, name=name)
     outputs = (0, 1 if spec.map_channels else None)
@@ -40,32 +44,83 @@ def open_bundle(folder: Path, *, threads: int | None = None, name: str | None = 
 
 def read_spec(folder: Path) -> Spec:
     """The spec of a bundle, without loading its network."""
+    return read_bundle(folder).spec
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """What lies in a bundle folder; BackboneError says what is missing, cut off or not understood."""
     missing = [name for name in (MODEL, SPEC) if not (folder / name).is_file()]
     if missing:
         what = f"it holds no {' and no '.join(missing)}" if folder.is_dir() else "there is no such folder"
-        raise BackboneError(f"{folder} is not a bundle: {what}. 'featurelens export' or load_backbone makes one.")
+        raise BackboneError(
+            f"{folder} is not a bundle: {what}. A bundle is made by 'featurelens export', or by "
+            "load_backbone in the cache."
+        )
     try:
-        return Spec.from_json(json.loads((folder / SPEC).read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise BackboneError(f"{folder / SPEC} is damaged: {error}. Make the bundle again.") from error
+        text = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+        if "format" not in text and "dim" in text:  # a spec alone, written by hand
+            text = {"format": FORMAT, "spec": text, "files": {}}
+        if text["format"] != FORMAT:
+            raise BackboneError(
+                f"{folder / SPEC} is in the format '{text['format']}'; this version of featurelens reads "
+                f"'{FORMAT}'. Make the bundle again with this version."
+            )
+        spec = Spec.from_json(text["spec"])
+        sizes = {str(name): int(size) for name, size in text["files"].items()}
+        made = dict(text.get("made", {}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BackboneError(f"{folder / SPEC} is damaged: {error!r}. Make the bundle again.") from error
+    for name, size in sizes.items():
+        file = folder / name
+        found = file.stat().st_size if file.is_file() else None
+        if found != size:
+            state = "is missing" if found is None else f"has {found:,} bytes instead of {size:,}"
+            raise BackboneError(f"The bundle {folder} is not whole: {name} {state}. Copy or make it again.")
+    return Bundle(folder, spec, made)
 
 
-def write_bundle(folder: Path, spec: Spec, write_model: Callable[[Path], object]) -> None:
+def write_bundle(
+    folder: Path,
+    spec: Spec,
+    write_model: Callable[[Path], object],
+    *,
+    write_weights: Callable[[Path], object] | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> None:
     """Make a bundle in a temporary folder beside `folder` and rename it: it is whole or not there.
 
-    `write_model` gets the path of the ONNX file to write.
+    `write_model` gets the path of the ONNX file to write (input `[batch, 3, row, col]` normalised, outputs
+    `embedding` and, if the spec has map channels, `map`), `write_weights` that of the safetensors; `made`
+    is kept in `spec.json`. A bundle that lies there already is replaced.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
     try:
         write_model(part / MODEL)
-        (part / SPEC).write_text(json.dumps(spec.to_json(), indent=2) + "\n", encoding="utf-8")
+        if write_weights is not None:
+            write_weights(part / WEIGHTS)
+        text = {
+            "format": FORMAT,
+            "spec": spec.to_json(),
+            "files": {file.name: file.stat().st_size for file in sorted(part.iterdir())},
+            "made": dict(made or {}),
+        }
+        (part / SPEC).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
         part.chmod(0o755)
-        try:
-            os.rename(part, folder)
-        except OSError:
-            if not (folder / SPEC).is_file():
-                raise
-            # another process made the same bundle meanwhile: it stays
+        _move(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _move(part: Path, folder: Path) -> None:
+    """Rename `part` to `folder`; what lies there is first renamed away, so that no reader sees a mixture."""
+    if folder.is_dir():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
+        os.rename(folder, old / "old")
+        shutil.rmtree(old, ignore_errors=True)
+    try:
+        os.rename(part, folder)
+    except OSError:
+        if not (folder / SPEC).is_file():
+            raise
+        # another process made the same bundle meanwhile: it stays

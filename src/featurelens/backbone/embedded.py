@@ -9,13 +9,17 @@ from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.request import Request
 from featurelens.errors import BackboneError
 
-FOLDER = Path(__file__).with_name("embedded_bundle")
+FOLDER = Path(__file__).with_name("embedded")
 
 
 def load(request: Request) -> OpenVINOBackbone:
     """`embedded`: our own network, trained on procedural images (its MODEL_CARD.md tells how)."""
     request.refuse(
-        "The embedded backbone", size=request.size, weights=request.weights, mean=request.mean, std=request.std
+        "The embedded backbone",
+        size=request.size,
+        weights=request.weights,
+        mean=request.mean,
+        std=request.std,
     )
     if request.engine == "torch":
         raise BackboneError(

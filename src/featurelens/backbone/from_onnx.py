@@ -32,7 +32,9 @@ def load(request: Request) -> OpenVINOBackbone:
     """
     request.refuse("An ONNX file", weights=request.weights)
     if request.engine == "torch":
-        raise BackboneError("An ONNX file runs on OpenVINO; engine='torch' needs the network it was made from.")
+        raise BackboneError(
+            "An ONNX file runs on OpenVINO; engine='torch' needs the network it was made from."
+        )
     file = Path(request.rest).expanduser()
     side = _side_file(file)
     graph = _read(file, request.size)

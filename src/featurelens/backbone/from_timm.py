@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from torch import nn
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
 
 from featurelens.backbone import hub
 from featurelens.backbone.protocol import Spec
@@ -21,17 +24,18 @@ from featurelens.images.fit import Fit
 
 
 def build(request: Request) -> TorchBackbone:
-    """The network behind a timm name or `local-dir:PATH`; its embedding is timm's `pre_logits`."""
+    """The network behind a timm name or `local-dir:PATH`; its embedding is timm's `pre_logits`.
+
+    Raises UnknownName with close matches, BackboneError for weights that cannot be had or do not fit.
+    """
     name = _checked_name(request)
-    trained = request.pretrained and request.weights is None
-    if trained and request.scheme == "timm":
-        hub.announce(name, request.say)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         torch.manual_seed(0)
-        module = _create(name, trained, request.size)
+        module = _create(request, name)
     if request.weights is not None:
         load_into(module, request.weights)
-    data = timm.data.resolve_model_data_config(module)
+    data = resolve_model_data_config(module)
     spec = Spec(
         name=request.name,
         weights="",
@@ -44,10 +48,26 @@ def build(request: Request) -> TorchBackbone:
     return TorchBackbone(
         module,
         spec,
-        features=lambda net, x: net.forward_features(x),
-        pool=lambda net, f: net.forward_head(f, pre_logits=True),
+        features=_features,
+        pool=_pool,
         device=pick_device(request.device),
+        identity=_identity(module),
     )
+
+
+def _features(module: Any, x: Tensor) -> Any:
+    return module.forward_features(x)
+
+
+def _pool(module: Any, features: Any) -> Tensor:
+    return module.forward_head(features, pre_logits=True)
+
+
+def _identity(module: Any) -> str:
+    """`timm:ARCHITECTURE {arguments}`, e.g. the padding, which the names and shapes of weights do not tell."""
+    arguments = {k: v for k, v in getattr(module, "_model_args", {}).items() if k != "img_size"}
+    architecture = (module.pretrained_cfg or {}).get("architecture", type(module).__name__)
+    return f"timm:{architecture} {json.dumps(arguments, sort_keys=True, default=str)}"
 
 
 def _checked_name(request: Request) -> str:
@@ -70,16 +90,42 @@ def _checked_name(request: Request) -> str:
     return request.rest
 
 
-def _create(name: str, pretrained: bool, size: int | None) -> nn.Module:
-    options: dict[str, Any] = {"img_size": size} if size else {}
+def _create(request: Request, name: str) -> nn.Module:
+    options: dict[str, Any] = {"pretrained": request.pretrained and request.weights is None}
+    if request.size:
+        options["img_size"] = request.size
+    with hub.plain_errors(request.name):
+        if options["pretrained"] and request.scheme == "timm":
+            options |= _weights_at_hand(name, request)
+        try:
+            return timm.create_model(name, **options)
+        except TypeError as error:
+            if "img_size" not in str(error):
+                raise
+            del options["img_size"]  # a convolutional network takes any size
+            return timm.create_model(name, **options)
+
+
+def _weights_at_hand(name: str, request: Request) -> dict[str, Any]:
+    """Read weights that lie in the hub's cache from there, without asking the network; else announce them."""
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.hf_hub_id:
+        return {}
+    file = hub.cached_file(config.hf_hub_id, config.hf_hub_filename)
+    if file is not None:
+        return {} if config.custom_load else {"pretrained_cfg_overlay": {"file": str(file)}}
+    hub.check_reachable(request.name)
+    hub.announce(request.name, _megabytes(name), config.hf_hub_id, config.license, request.say)
+    return {}
+
+
+def _megabytes(name: str) -> float | None:
     try:
-        with hub.plain_errors(name):
-            return timm.create_model(name, pretrained=pretrained, **options)
-    except TypeError as error:
-        if not size or "img_size" not in str(error):
-            raise
-        with hub.plain_errors(name):  # a convolutional network takes any size
-            return timm.create_model(name, pretrained=pretrained)
+        with torch.device("meta"):
+            module = timm.create_model(name)
+    except (RuntimeError, NotImplementedError):
+        return None
+    return sum(p.numel() * p.element_size() for p in module.parameters()) / 1e6
 
 
 def _fit(data: dict[str, Any], size: int | None) -> Fit:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 import torchvision
@@ -11,13 +13,13 @@ from torchvision.transforms import InterpolationMode
 
 from featurelens.backbone import hub
 from featurelens.backbone.protocol import Spec
-from featurelens.backbone.request import Request
+from featurelens.backbone.request import Request, Triple
 from featurelens.backbone.torch_backbone import TorchBackbone, pick_device
 from featurelens.backbone.weights import load_into
 from featurelens.catalog import unknown
 from featurelens.images.fit import Fit
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_LICENCE = "BSD-3-Clause (torchvision), trained on ImageNet"
 
 
 def build(request: Request) -> TorchBackbone:
@@ -28,13 +30,16 @@ def build(request: Request) -> TorchBackbone:
     known = torchvision.models.list_models(module=torchvision.models)
     if request.rest not in known:
         raise unknown("torchvision network", request.rest, known)
-    enum = torchvision.models.get_model_weights(request.rest)
+    enum: Any = torchvision.models.get_model_weights(request.rest)
     chosen = enum.DEFAULT if request.pretrained and request.weights is None else None
     with torch.random.fork_rng(devices=[]), hub.plain_errors(request.name):
         torch.manual_seed(0)
-        if chosen is not None:
-            request.say(f"Loading {request.name} ({chosen.name}); licence BSD-3-Clause, data ImageNet.")
-        options = {"init_weights": True} if request.rest in ("googlenet", "inception_v3") and not chosen else {}
+        if chosen is not None and not _is_here(chosen.url):
+            place = urlsplit(chosen.url).hostname or "its publisher"
+            hub.announce(request.name, chosen.meta.get("_file_size"), place, _LICENCE, request.say)
+        options = (
+            {"init_weights": True} if request.rest in ("googlenet", "inception_v3") and not chosen else {}
+        )
         module = torchvision.models.get_model(request.rest, weights=chosen, **options)
     if request.weights is not None:
         load_into(module, request.weights)
@@ -46,16 +51,32 @@ def build(request: Request) -> TorchBackbone:
         fit=Fit(request.size, request.size, "crop", fit.crop_pct, fit.interpolation) if request.size else fit,
         mean=request.mean or mean,
         std=request.std or std,
-        licence="BSD-3-Clause",
+        licence=_LICENCE,
     )
     features, pool = _split(module)
-    return TorchBackbone(module, spec, features=features, pool=pool, device=pick_device(request.device))
+    return TorchBackbone(
+        module,
+        spec,
+        features=features,
+        pool=pool,
+        device=pick_device(request.device),
+        identity=f"torchvision:{request.rest}",
+    )
 
 
-def _preprocessing(transform: Any) -> tuple[Fit, tuple[float, ...], tuple[float, ...]]:
+def _is_here(url: str) -> bool:
+    return (Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]).is_file()
+
+
+def _preprocessing(transform: Any) -> tuple[Fit, Triple, Triple]:
     side, resized = int(transform.crop_size[0]), int(transform.resize_size[0])
     kind = "bilinear" if transform.interpolation == InterpolationMode.BILINEAR else "bicubic"
-    return Fit(side, side, "crop", side / resized, kind), tuple(transform.mean), tuple(transform.std)
+    return Fit(side, side, "crop", side / resized, kind), _triple(transform.mean), _triple(transform.std)
+
+
+def _triple(values: Any) -> Triple:
+    first, second, third = (float(v) for v in values)
+    return first, second, third
 
 
 def _split(module: nn.Module) -> Any:
@@ -80,11 +101,8 @@ def _split(module: nn.Module) -> Any:
 
 
 def _classifier_without_last(module: Any, features: Tensor) -> Tensor:
-    pooled = features
-    if hasattr(module, "avgpool"):
-        pooled = module.avgpool(pooled)
-    else:
-        pooled = pooled.mean((2, 3), keepdim=True)  # MobileNetV2, MNASNet
+    has_pool = hasattr(module, "avgpool")  # MobileNetV2 has not
+    pooled = module.avgpool(features) if has_pool else features.mean((2, 3), keepdim=True)
     layers = list(module.classifier.children())
     if any(isinstance(layer, nn.Flatten) for layer in layers):
         return nn.Sequential(*layers[:-1])(pooled)

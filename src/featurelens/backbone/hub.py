@@ -3,46 +3,46 @@
 from __future__ import annotations
 
 import os
+import pickle
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from featurelens.backbone.request import Say
 from featurelens.errors import BackboneError
 
-
-def announce(name: str, say: Say) -> None:
-    """Say name, size and licence before timm downloads the weights of `name`; nothing if they are cached."""
-    import timm
-    import torch
-
-    config = timm.get_pretrained_cfg(name)
-    if config is None or is_cached(config.hf_hub_id):
-        return
-    with torch.device("meta"):
-        module = timm.create_model(name)
-    size = sum(p.numel() * p.element_size() for p in module.parameters()) / 1e6
-    source = config.hf_hub_id or config.url or "its publisher"
-    say(f"Downloading {name}: about {size:,.0f} MB from {source}; licence {config.license or 'not stated'}.")
+_PATIENCE = 5.0  # seconds to wait for a first sign of the hub; its client alone would retry for a minute
 
 
-def is_cached(repo: str | None) -> bool:
-    """Whether the hub's local cache holds the weights of a repository."""
+def hub_folder() -> Path:
+    """Where the hub's client keeps downloads (HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
+    own = os.environ.get("HF_HUB_CACHE")
+    if own:
+        return Path(own).expanduser()
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("HF_HOME") or f"{caches}/huggingface").expanduser() / "hub"
+
+
+def cached_file(repo: str | None, name: str | None = None) -> Path | None:
+    """The weights of a hub repository that lie on this machine, safetensors first; None if they do not."""
     if not repo:
-        return False
+        return None
     from huggingface_hub import try_to_load_from_cache
 
-    names = ("model.safetensors", "pytorch_model.bin")
-    return any(isinstance(try_to_load_from_cache(repo, name), str) for name in names)
+    plain, _, revision = repo.partition("@")
+    for wanted in (name,) if name else ("model.safetensors", "pytorch_model.bin"):
+        found = try_to_load_from_cache(plain, wanted, cache_dir=hub_folder(), revision=revision or None)
+        if isinstance(found, str):
+            return Path(found)
+    return None
 
 
 def cached_networks() -> list[str]:
-    """The repositories in the hub's local cache."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
-
-    try:
-        return sorted(repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model")
-    except CacheNotFound:
-        return []
+    """The model repositories that lie on this machine."""
+    found = {f.parts[-4] for f in hub_folder().glob("models--*/snapshots/*/*")}
+    return sorted(name.removeprefix("models--").replace("--", "/") for name in found)
 
 
 def offline() -> bool:
@@ -50,34 +50,76 @@ def offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
+def announce(name: str, megabytes: float | None, source: str, licence: str | None, say: Say) -> None:
+    """Say name, size and licence before a download."""
+    size = "size not known" if megabytes is None else f"about {megabytes:,.0f} MB"
+    say(f"Downloading {name}: {size} from {source}; licence {licence or 'not stated'}.")
+
+
+def check_reachable(name: str) -> None:
+    """BackboneError at once where no download can work: HF_HUB_OFFLINE, or no way to the hub's server."""
+    if offline():
+        raise BackboneError(_advice(name, "nothing was tried"))
+    if any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return
+    from huggingface_hub.constants import ENDPOINT
+
+    server = urlsplit(ENDPOINT)
+    try:
+        port = server.port or (80 if server.scheme == "http" else 443)
+        socket.create_connection((server.hostname or "", port), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise BackboneError(_advice(name, str(error))) from error
+
+
 @contextmanager
 def plain_errors(name: str) -> Iterator[None]:
-    """Errors of a download become a BackboneError: is this machine offline, what is cached, what to do."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    """Errors of reading or downloading weights become a BackboneError: what happened, what to do."""
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError
+    from safetensors import SafetensorError
 
     try:
         yield
-    except FileNotFoundError as error:
-        raise BackboneError(_advice(name, str(error).splitlines()[0] if str(error) else "not found")) from error
+    except GatedRepoError as error:
+        raise BackboneError(
+            f"The weights of '{name}' are given only to people who accepted their licence: do so on the hub's "
+            "page of that model, then log in with 'hf auth login' or set HF_TOKEN."
+        ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise BackboneError(_advice(name, f"{type(error).__name__}: {str(error).splitlines()[0]}")) from error
+        raise BackboneError(_advice(name, f"{type(error).__name__}: {_first_line(error)}")) from error
+    except (SafetensorError, pickle.UnpicklingError) as error:
+        raise BackboneError(
+            f"The weights of '{name}' are damaged, or hold more than weights and are refused: "
+            f"{_first_line(error)}. Copy or download them again."
+        ) from error
     except RuntimeError as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        text = _first_line(error)
         if "No pretrained weights" in text:
             raise BackboneError(
-                f"timm has no trained weights for '{name}'. Choose one of 'featurelens models', pass weights=FILE, "
+                f"There are no trained weights for '{name}'. Choose one of 'featurelens models', give weights=FILE, "
                 "or take random weights with pretrained=False."
             ) from error
-        if "client has been closed" in text or "Error(s) in loading" in text:
+        if "Error(s) in loading" in text or "size mismatch" in str(error):
+            raise BackboneError(f"The weights of '{name}' do not fit the network: {_flat(error)}") from error
+        if "client has been closed" in text or "invalid hash" in text or "No suitable checkpoints" in text:
             raise BackboneError(_advice(name, text)) from error
         raise
 
 
 def _advice(name: str, what: str) -> str:
-    state = "HF_HUB_OFFLINE is set, so nothing is downloaded" if offline() else "the hub could not be reached"
+    state = "HF_HUB_OFFLINE is set, so nothing is downloaded" if offline() else "they could not be downloaded"
     cached = cached_networks()
-    here = f"On this machine are: {', '.join(cached[:8])}" if cached else "No network is cached on this machine"
+    here = f"On this machine are: {', '.join(cached[:8])}" if cached else f"Nothing lies in {hub_folder()}"
     return (
-        f"The weights of '{name}' are not here, and {state} ({what}). {here}. Download them where there is a "
-        "network and set HF_HOME to that cache, copy them and use local-dir:PATH, or use the embedded backbone."
+        f"The weights of '{name}' are not here, and {state} ({what}). {here}. Get them where there is a network "
+        "and copy that folder, or set HF_HOME to a copy; or use local-dir:FOLDER, weights=FILE, or the "
+        "embedded backbone, which needs no download."
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _flat(error: BaseException) -> str:
+    return " ".join(str(error).split())[:400]

@@ -39,7 +39,9 @@ def _timm() -> Iterator[Listed]:
     for name in timm.list_models(pretrained=True):
         config = timm.get_pretrained_cfg(name)
         size = "×".join(map(str, config.input_size[1:])) if config else "?"
-        yield Listed(name, "timm", False, f"{size} px, licence {config.license or 'not stated'}" if config else "")
+        yield Listed(
+            name, "timm", False, f"{size} px, licence {config.license or 'not stated'}" if config else ""
+        )
 
 
 def _torchvision() -> Iterator[Listed]:

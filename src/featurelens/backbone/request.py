@@ -58,10 +58,8 @@ class Request:
 
 def free_cores() -> int:
     """How many cores this process may use: CPU affinity, and the quota of its container (cgroup)."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
     quota = _cgroup_quota() if sys.platform == "linux" else None
     return max(1, min(cores, int(quota) if quota else cores))
 

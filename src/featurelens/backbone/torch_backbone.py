@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -16,6 +15,7 @@ from featurelens.backbone.layout import layout_of
 from featurelens.backbone.pixels import check_pixels
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.token_grid import Layout, as_map
+from featurelens.backbone.weights import weights_hash
 from featurelens.errors import BackboneError, LayerError
 from featurelens.shapes import Float, Float32, UInt8
 
@@ -28,23 +28,47 @@ Step = Callable[[nn.Module, Tensor], Tensor]
 class TorchBackbone:
     """A Backbone on torch: `.module` is the network as its library made it, in eval mode.
 
-    On the CPU it computes in float32 with channels_last; on CUDA in bfloat16 autocast. `spec.dim` and
-    `spec.map_channels` are probed by running it once.
+    On the CPU it computes in float32 with channels_last, on CUDA in bfloat16 autocast. `features` and `pool`
+    are given the module and read its last features and their embedding; `spec.dim`, `spec.map_channels` and
+    `spec.weights` are found by running it once. `identity` names the architecture (part of the hash).
+
+    >>> net = load_backbone("test_vit", engine="torch", pretrained=False)  # doctest: +SKIP
+    >>> net.embed(np.zeros((2, 160, 160, 3), np.uint8)).shape  # doctest: +SKIP
+    (2, 64)
     """
 
     streams = 1
 
     def __init__(
-        self, module: nn.Module, spec: Spec, *, features: Step, pool: Step, device: str = "cpu"
+        self,
+        module: nn.Module,
+        spec: Spec,
+        *,
+        features: Step,
+        pool: Step,
+        device: str = "cpu",
+        identity: str = "",
     ) -> None:
         self.device = torch.device(device)
-        self.module = module.eval().to(self.device, memory_format=torch.channels_last)
+        self.module = module.eval().to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.identity = identity
         self._features, self._pool = features, pool
         shape = (3, 1, 1)
         self._mean = torch.tensor(spec.mean, device=self.device).view(shape)
         self._std = torch.tensor(spec.std, device=self.device).view(shape)
         self.layout = self._find_layout(spec)
         self.spec = self._probed(spec)
+
+    def with_module(self, module: nn.Module) -> TorchBackbone:
+        """The same reading of another module of this architecture, such as a tuned copy."""
+        return TorchBackbone(
+            module,
+            self.spec,
+            features=self._features,
+            pool=self._pool,
+            device=str(self.device),
+            identity=self.identity,
+        )
 
     def normalize(self, x01: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch 3 row col"]:
         """From [0, 1] to what the network was trained on."""
@@ -53,8 +77,10 @@ class TorchBackbone:
     def prepare(self, pixels: UInt8[np.ndarray, "batch row col 3"]) -> Float[Tensor, "batch 3 row col"]:
         """uint8 pixels as a float tensor in [0, 1] on the network's device."""
         check_pixels(pixels, self.spec.fit)
-        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2)
-        return x.contiguous(memory_format=torch.channels_last).float().div_(255.0)
+        x = torch.from_numpy(np.array(pixels, order="C"))  # a copy: torch wants to be able to write
+        if self.device.type == "cuda":
+            x = x.pin_memory().to(self.device, non_blocking=True)
+        return x.permute(0, 3, 1, 2).float().div_(255.0)  # channels_last already, by its strides
 
     def forward_features(self, x: Float[Tensor, "batch 3 row col"]) -> Tensor:
         """The last feature map or token sequence of normalised images, as the network lays it out."""
@@ -72,7 +98,9 @@ class TorchBackbone:
         return as_map(features, layout=self.layout)
 
     def logits(self, x: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch target"]:
-        """The class scores of normalised images, by the network's own head."""
+        """The class scores of normalised images, by the network's own head; BackboneError if it has none."""
+        if getattr(self.module, "num_classes", None) == 0:
+            raise BackboneError(f"'{self.spec.name}' has no classifier, so it gives no class scores.")
         return self.module(x)
 
     def layers(self) -> list[Layer]:
@@ -118,25 +146,27 @@ class TorchBackbone:
             channels = 0
             if self.layout is not None:
                 channels = int(as_map(features, layout=self.layout).shape[1])
-        return replace(spec, dim=dim, map_channels=channels, weights=weights_hash(self.module))
-
-
-def weights_hash(module: nn.Module) -> str:
-    """SHA-256 over the names and bytes of all parameters and buffers, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        return replace(
+            spec,
+            dim=dim,
+            map_channels=channels,
+            weights=weights_hash(self.module, self.identity),
+            precision="bf16" if self.device.type == "cuda" else spec.precision,
+        )
 
 
 def pick_device(device: str) -> str:
     """The torch device for "auto", "cpu", "cuda" or "cuda:N"; BackboneError if it is not there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    try:
+        found = torch.device(device)
+        if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+            raise RuntimeError(f"it sees {torch.cuda.device_count()} CUDA devices")
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BackboneError(
-            f"device='{device}' was asked for, but torch {torch.__version__} sees no CUDA device here. "
+            f"device='{device}' cannot be used by torch {torch.__version__} here: {str(error).splitlines()[0]}. "
             "Use device='cpu', or see 'featurelens doctor'."
-        )
-    return device
+        ) from error
+    return str(found)

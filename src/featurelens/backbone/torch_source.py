@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurelens.backbone import cache
 from featurelens.backbone.bundle import open_bundle
 from featurelens.backbone.protocol import Backbone
-from featurelens.backbone.request import Request
+from featurelens.backbone.request import Request, free_cores
 from featurelens.errors import BackboneError, MissingExtra
 
 if TYPE_CHECKING:
@@ -19,17 +21,9 @@ def load(request: Request) -> Backbone:
     """A timm, torchvision or local-dir network on the engine that the request and the machine ask for."""
     if request.engine == "torch" or _wants_gpu(request):
         return build(request)
-    folder = cache.folder_for(request)
-    if not cache.holds_bundle(folder):
-        from featurelens.backbone.to_onnx import export_bundle
-
-        network = build(request)
-        request.say(f"First use of {request.name}: exporting it for the CPU engine (once, some ten seconds).")
-        parity = export_bundle(network, folder)
-        request.say(
-            f"Exported to {folder}; against torch on test images: cosine {parity.cosine:.6f}, "
-            f"largest difference {parity.difference:.1e}."
-        )
+    folder = cache.find(request)
+    if folder is None:
+        folder = _export(request)
     return open_bundle(folder, threads=request.threads, name=request.name)
 
 
@@ -44,11 +38,35 @@ def build(request: Request) -> TorchBackbone:
         else:
             from featurelens.backbone.from_timm import build as make
     except (ImportError, RuntimeError) as error:
+        found = ", ".join(f"{k} {v}" for k, v in cache.versions().items() if v)
         raise BackboneError(
-            f"torch or torchvision does not import ({error}). They must be of one build: 'featurelens doctor' "
-            "tells what is installed and what to do."
+            f"torch or torchvision does not import ({str(error).strip().splitlines()[0]}). Installed: {found}. "
+            "They must be of one build: pip install --upgrade torch torchvision. 'featurelens doctor' tells more."
         ) from error
+    import torch
+
+    cores = request.threads or min(torch.get_num_threads(), free_cores())
+    if cores != torch.get_num_threads():
+        torch.set_num_threads(cores)
     return make(request)
+
+
+def _export(request: Request) -> Path:
+    network = build(replace(request, device="cpu"))
+    folder = cache.folder_for(request, network.spec)
+    if not cache.is_bundle(folder):
+        from featurelens.backbone.to_onnx import export_bundle
+
+        request.say(f"First use of {request.name}: exporting it for the CPU engine (once, some ten seconds).")
+        parity = export_bundle(network, folder)
+        request.say(
+            f"Exported to {folder}; against torch on test images: cosine {parity.cosine:.6f}, "
+            f"largest difference {parity.difference:.1e} of the largest value."
+        )
+    config = getattr(network.module, "pretrained_cfg", None) or {}
+    trained = request.scheme == "timm" and request.pretrained and request.weights is None
+    cache.remember(request, folder, repo=config.get("hf_hub_id") if trained else None)
+    return folder
 
 
 def _wants_gpu(request: Request) -> bool:
