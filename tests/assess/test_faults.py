@@ -92,35 +92,29 @@ def test_the_frame_never_sees_the_middle():
     assert np.array_equal(border(images), border(other))
 
 
-class TestRealPhotos:
-    """With the real MobileNetV2 on clothing10 and flowers5 (features are computed once)."""
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["clothing10", "flowers5"])
+def test_faults_in_real_photos_with_the_real_mobilenet(name, shared):
+    from featurelens.backbone import load_backbone
+    from featurelens.features import extract
 
-    @pytest.fixture(scope="class", params=["clothing10", "flowers5"])
-    def real(self, request, shared):
-        from featurelens.backbone import load_backbone
-        from featurelens.features import extract
-
-        backbone = load_backbone(f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}")
-        return request.param, extract(shared / "data" / request.param, backbone)
-
-    @pytest.mark.slow
-    def test_faults(self, real):
-        name, features = real
-        labels = np.array(features.labels)
-        pairs = copies(features.vectors)
-        conflicts = two_labels(pairs, labels, len(labels))
-        assert len(conflicts) == (1 if name == "clothing10" else 0)
-        if conflicts:
-            both = {features.ids[conflicts[0].a], features.ids[conflicts[0].b]}
-            assert any("6075b4a5" in i for i in both)
-            assert any("637a56e4" in i for i in both)
-        for seed in range(3):
-            random = np.random.default_rng(seed)
-            flipped = random.choice(len(labels), len(labels) // 20, replace=False)
-            wrong = labels.copy()
-            for row in flipped:
-                wrong[row] = random.choice([c for c in np.unique(labels) if c != labels[row]])
-            found = {s.row for s in mislabelled(features.vectors, wrong)}
-            hits = len(found & set(flipped.tolist()))
-            assert hits >= 0.6 * len(flipped)
-            assert hits >= 0.5 * len(found)
+    backbone = load_backbone(f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}")
+    features = extract(shared / "data" / name, backbone)
+    labels = np.array(features.labels)
+    pairs = copies(features.vectors)
+    conflicts = two_labels(pairs, labels, len(labels))
+    assert len(conflicts) == (1 if name == "clothing10" else 0)
+    if conflicts:
+        both = {features.ids[conflicts[0].a], features.ids[conflicts[0].b]}
+        assert any("6075b4a5" in i for i in both)
+        assert any("637a56e4" in i for i in both)
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        flipped = random.choice(len(labels), len(labels) // 20, replace=False)
+        wrong = labels.copy()
+        for row in flipped:
+            wrong[row] = random.choice([c for c in np.unique(labels) if c != labels[row]])
+        found = {s.row for s in mislabelled(features.vectors, wrong)}
+        hits = len(found & set(flipped.tolist()))
+        assert hits >= 0.6 * len(flipped)
+        assert hits >= 0.5 * len(found)

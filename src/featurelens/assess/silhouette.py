@@ -43,11 +43,11 @@ def silhouette(
     n, count = int(known.sum()), len(classes.names)
     if count < 2 or count >= n:
         reason = f"silhouette needs from 2 to n - 1 classes; there are {count} for {n} labelled images"
-        return undefined("silhouette", reason, n=n, protocol=protocol)
+        return undefined(f"silhouette ({metric})", reason, n=n, protocol=protocol)
     per_item = np.full(len(features), np.nan)
     per_item[known] = silhouette_samples(features[known], classes.codes[known], metric=metric)
     return Measure(
-        "silhouette",
+        f"silhouette ({metric})",
         float(np.nanmean(per_item)),
         n=n,
         protocol=protocol + "; interval by bootstrap over images",

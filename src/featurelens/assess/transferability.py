@@ -54,8 +54,10 @@ def _decompose(
     """Left singular vectors and squared singular values, through the smaller Gram matrix when n > d."""
     n, d = features.shape
     if n <= d:
-        left, values, _ = np.linalg.svd(features.astype(np.float64), full_matrices=False)
-        return left, values**2
+        rows = features.astype(np.float64)
+        values, left = np.linalg.eigh(rows @ rows.T)
+        keep = values > 1e-12 * values[-1]
+        return left[:, keep], values[keep]
     gram = np.zeros((d, d))
     for part in blocks(n, 8 * d):
         rows = features[part].astype(np.float64)

@@ -1,0 +1,99 @@
+"""Two reports side by side: what changed, and whether it is more than chance."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from featurelens.errors import InvalidInput
+
+FORMAT = "featurelens-assess/1"
+Verdict = Literal["better", "worse", "changed", "within noise", "unknown"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One measure of one backbone before and after; the interval is that of the difference."""
+
+    backbone: str
+    measure: str
+    before: float
+    after: float
+    interval: tuple[float, float] | None
+    verdict: Verdict
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """The JSON report at `path`, or the one beside (or inside) the HTML page or folder that it names.
+
+    Raises InvalidInput when there is none or it is no report of ours.
+    """
+    file = path / "report.json" if path.is_dir() else path
+    file = file.with_suffix(".json") if file.suffix.lower() in (".html", ".htm") else file
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"{path} holds no report that can be read ({error}). Give the folder, report.html or report.json "
+            "that 'featurelens assess' wrote."
+        ) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InvalidInput(f"{file} is no report of this version; expected the format {FORMAT!r}.")
+    return data
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """The changes of all measures that both reports have, by backbone name.
+
+    Where each report has a single backbone (before and after fine-tuning, say), these two are compared
+    whatever their names. The interval joins both reports' intervals as independent, which is cautious for
+    the same images. Raises InvalidInput when no backbone stands in both.
+    """
+    old, new = ({b["name"]: b for b in report["backbones"]} for report in (before, after))
+    if len(old) == len(new) == 1:
+        (a, x), (b, y) = *old.items(), *new.items()
+        pairs = [(a if a == b else f"{a} → {b}", x, y)]
+    else:
+        pairs = [(name, old[name], new[name]) for name in old if name in new]
+    if not pairs:
+        raise InvalidInput(
+            f"No backbone stands in both reports: {', '.join(old)} against {', '.join(new)}. "
+            "Assess the same backbone twice, or one backbone in each report."
+        )
+    return [
+        _change(label, x["measures"][name], y["measures"][name])
+        for label, x, y in pairs
+        for name in x["measures"]
+        if name in y["measures"]
+        and x["measures"][name]["value"] is not None
+        and y["measures"][name]["value"] is not None
+    ]
+
+
+def _change(backbone: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
+    gap = after["value"] - before["value"]
+    if before["interval"] is None or after["interval"] is None:
+        verdict: Verdict = "within noise" if gap == 0 else "unknown"
+        return Change(backbone, before["name"], before["value"], after["value"], None, verdict)
+    half = math.hypot(*((m["interval"][1] - m["interval"][0]) / 2 for m in (before, after)))
+    interval = (gap - half, gap + half)
+    if abs(gap) <= half:
+        verdict = "within noise"
+    elif before["better"] == "neither":
+        verdict = "changed"
+    else:
+        verdict = "better" if (gap > 0) == (before["better"] == "higher") else "worse"
+    return Change(backbone, before["name"], before["value"], after["value"], interval, verdict)
+
+
+def same_images(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether both reports looked at the same images and labels."""
+    return before.get("data") == after.get("data")

@@ -1,0 +1,68 @@
+"""Is one backbone really better than another on the same images?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from featurelens.assess.interval import mean_interval
+from featurelens.assess.result import Measure
+from featurelens.errors import InvalidInput
+
+FLIPS = 9999
+
+
+@dataclass(frozen=True)
+class Paired:
+    """`a` minus `b` on the same images: mean, 95 % interval, p (corrected for the number of comparisons)."""
+
+    a: str
+    b: str
+    measure: str
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    n: int
+
+    @property
+    def significant(self) -> bool:
+        return self.p < 0.05
+
+
+def paired(a: Measure, b: Measure, *, names: tuple[str, str] = ("a", "b"), seed: int = 0) -> Paired:
+    """Paired bootstrap interval and sign-flip permutation test of the row values of two measures.
+
+    Raises InvalidInput when a measure keeps no row values, or they share fewer than two rows.
+
+    >>> left = Measure("x", 0.75, 4, "", per_item=np.array([1.0, 1.0, 1.0, 0.0]))
+    >>> paired(left, left).p
+    1.0
+    """
+    if a.per_item is None or b.per_item is None or len(a.per_item) != len(b.per_item):
+        raise InvalidInput("A paired test needs the row values of both measures, on the same images.")
+    gap = a.per_item - b.per_item
+    gap = gap[~np.isnan(gap)]
+    n = len(gap)
+    if n < 2:
+        raise InvalidInput(f"A paired test needs two images with both values; there are {n}.")
+    mean = float(gap.mean())
+    moved = gap[gap != 0]
+    random = np.random.default_rng(seed)
+    extreme = 0
+    for start in range(0, FLIPS, 1000):
+        signs = random.integers(0, 2, size=(min(1000, FLIPS - start), len(moved)), dtype=np.int8) * 2 - 1
+        extreme += int((np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).sum())
+    interval = mean_interval(gap, seed=seed) or (mean, mean)
+    return Paired(*names, a.name, mean, interval, (extreme + 1) / (FLIPS + 1), n)
+
+
+def holm(tests: Sequence[Paired]) -> list[Paired]:
+    """The same tests with Holm's correction (1979) for having made several; the order stays."""
+    order = sorted(range(len(tests)), key=lambda i: tests[i].p)
+    corrected, largest = list(tests), 0.0
+    for place, i in enumerate(order):
+        largest = max(largest, min(1.0, tests[i].p * (len(tests) - place)))
+        corrected[i] = replace(tests[i], p=largest)
+    return corrected
