@@ -101,12 +101,12 @@ def _from_jpeg(data: bytes, fit: Fit | None, exact: bool, max_pixels: int) -> De
         with _budget.hold(_cost(image, "JPEG")):
             jpeg.check_complete(data, cmyk=image.mode == "CMYK")
             return _load_and_finish(image, "JPEG", fit, exact)
-    eighths = jpeg.scale(width, height, fit)
+    turn = orientation(image)
+    eighths = jpeg.scale(width, height, fit) if turn < 5 else jpeg.scale(height, width, fit)
     # a progressive file is held whole, as 2-byte coefficients, whatever the scale
     with _budget.hold(width * height * (10 if eighths == 8 else 3)):
         scaled = jpeg.decode_scaled(data, width, height, grey=image.mode == "L", eighths=eighths)
         if scaled is not None:
-            turn = orientation(image)
             return _finish_scaled(scaled, (width, height), turn, fit)
     with _budget.hold(_cost(image, "JPEG")):
         return _load_and_finish(image, "JPEG", fit, exact)
@@ -137,8 +137,8 @@ def _finish_scaled(scaled: jpeg.Scaled, size: tuple[int, int], turn: int, fit: F
     if fit is None:
         return Decoded(to_array(image), width, height, "JPEG")
     wide, high = scaled.valid if turn < 5 else scaled.valid[::-1]
-    left = image.width - wide if turn in (2, 3, 7, 8) else 0.0
-    top = image.height - high if turn in (3, 4, 6, 7) else 0.0
+    left = image.width - wide if turn in (2, 3, 6, 7) else 0.0
+    top = image.height - high if turn in (3, 4, 7, 8) else 0.0
     valid: Box = (left, top, left + wide, top + high)
     fitted = resize(image, fit, size=(width, height), valid=valid, exact=False)
     return Decoded(to_array(fitted), width, height, "JPEG")

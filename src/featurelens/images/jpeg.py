@@ -8,6 +8,7 @@ rounded-up width of the decoded picture, is taken for the picture's edge: `Scale
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def scale(width: int, height: int, fit: Fit | None) -> int:
 def decode_scaled(data: bytes, width: int, height: int, *, grey: bool, eighths: int) -> Scaled | None:
     """Decode `data`; None if simplejpeg stumbles over something that Pillow may forgive.
 
-    Raises ImageError if the picture data end too early: Pillow would silently leave the rest grey.
+    Raises ImageError if a part of the picture data is missing: Pillow would silently leave the rest grey.
     """
     shape = math.ceil(height * eighths / 8), math.ceil(width * eighths / 8)
     try:
@@ -60,7 +61,7 @@ def decode_scaled(data: bytes, width: int, height: int, *, grey: bool, eighths: 
             data, colorspace="GRAY" if grey else "RGB", min_height=shape[0], min_width=shape[1]
         )
     except ValueError as error:
-        raise_if_cut_short(str(error))
+        _raise_if_lost(str(error), len(data))
         return None
     if pixels.shape[:2] != shape:
         return None
@@ -69,16 +70,18 @@ def decode_scaled(data: bytes, width: int, height: int, *, grey: bool, eighths: 
 
 
 def check_complete(data: bytes, *, cmyk: bool) -> None:
-    """Raises ImageError if `data` end too early; costs little, because only an eighth is computed."""
+    """Raises ImageError if a part of `data` is missing; costs little, because only an eighth is computed."""
     try:
         simplejpeg.decode_jpeg(data, colorspace="CMYK" if cmyk else "RGB", min_height=1, min_width=1)
     except ValueError as error:
-        raise_if_cut_short(str(error))
+        _raise_if_lost(str(error), len(data))
 
 
-def raise_if_cut_short(message: str) -> None:
-    if "premature end" in message.lower():
-        raise ImageError("the file is damaged or cut short: its picture data end too early")
+def _raise_if_lost(message: str, size: int) -> None:
+    """libjpeg's warnings that mean a lost part of the picture; the others (a few stray bytes ...) are harmless."""
+    stray = re.search(r"(\d+) extraneous bytes", message)
+    if "premature end" in message.lower() or (stray and int(stray[1]) > size // 10):
+        raise ImageError("the JPEG file is damaged or cut short: a part of its picture data is missing")
 
 
 def check_scans(data: bytes) -> None:

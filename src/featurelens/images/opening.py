@@ -68,10 +68,10 @@ def open_image(file: BufferedIOBase, name: str, max_pixels: int) -> Image.Image:
         raise ImageError(f"{FORMATS[name].label} cannot be read by this installation.{hint}") from None
     try:
         image: Image.Image = opener(file, "")
+        _refuse_raw(image)
     except PILLOW_ERRORS as error:
         raise ImageError(_reason(error, FORMATS[name].label, "its header cannot be read")) from error
     check_size(*image.size, max_pixels)
-    _refuse_raw(image)
     slow = any(tile[0] in Image.DECODERS for tile in getattr(image, "tile", ()))
     own = _SLOW_LIMIT if slow else FORMATS[name].max_pixels
     if own and image.width * image.height > own:

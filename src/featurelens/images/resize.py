@@ -56,9 +56,10 @@ def resize(
 ) -> Image.Image:
     """`image` at `fit.rows` x `fit.cols`: resized and cut in one go, or with `exact` one after the other.
 
-    The one go computes only what the crop keeps; apart from rounding it is the same. An `image` that was
-    decoded smaller comes with the `size` (width, height) of the original, which decides the geometry, and
-    the rectangle `valid` that the original's edges have in it. Where `crop_pct` is above 1 the rim is black.
+    The one go computes only what the crop keeps; apart from rounding between its two passes it is the same.
+    An `image` that was decoded smaller comes with the `size` (width, height) of the original, which decides
+    the geometry, and the rectangle `valid` that the original's edges have in it. Where `crop_pct` is above 1
+    the rim is black.
     """
     width, height = size or image.size
     new_width, new_height = resized_size(width, height, fit)
