@@ -243,12 +243,12 @@ class Gallery:
         with self._lock, explained(self.folder):
             if isinstance(image, Hit):
                 image = image.id
-            if isinstance(image, int):
+            if isinstance(image, int | np.integer):
                 return thumbnail_of(
                     self._reader.connection,
                     self.folder,
                     self.images_folder,
-                    image,
+                    int(image),
                     side=side,
                     max_pixels=self.settings.max_pixels,
                     keep=self._reader.writable,

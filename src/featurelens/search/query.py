@@ -19,7 +19,7 @@ from featurelens.search.rows import id_of_name, vector_of
 from featurelens.search.settings import Settings
 from featurelens.shapes import Float32
 
-Query = int | Hit | str | os.PathLike[str] | bytes | np.ndarray | Image.Image
+Query = int | np.integer | Hit | str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 
 def stored_vector(

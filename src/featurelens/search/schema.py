@@ -70,7 +70,12 @@ def create_database(folder: Path, fill: Callable[[sqlite3.Connection], object]) 
 def connect_writer(folder: Path) -> sqlite3.Connection:
     """A connection whose commits are durable: once one returns, not even a power cut undoes it."""
     connection = _connect(folder / DATABASE, "rw")
-    _prepare_writer(connection)
+    try:
+        _prepare_writer(connection)
+        check_version(connection, folder)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
