@@ -1,0 +1,129 @@
+"""Several layers of a torch network in one pass; the slow twin is a forward pass with hooks of our own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featurelens.backbone.protocol import Spec
+from featurelens.errors import InvalidInput, LayerError
+from featurelens.features import Features, extract
+from featurelens.images.decode import decode
+from featurelens.images.fit import Fit
+from fixtures.drawn import drawing
+from oracles.pooled import pooled
+
+torch = pytest.importorskip("torch")
+
+
+class Net(torch.nn.Module):
+    """Two convolutions, an in-place ReLU, tokens with a class token, a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem = torch.nn.Conv2d(3, 6, 3, stride=4, padding=1)
+        self.act = torch.nn.ReLU(inplace=True)
+        self.deep = torch.nn.Conv2d(6, 10, 3, stride=2, padding=1)
+        self.cls = torch.nn.Parameter(torch.randn(1, 1, 10))
+        self.mix = torch.nn.Linear(10, 12)
+        self.head = torch.nn.Linear(12, 5)
+
+    def features(self, x):
+        x = self.deep(self.act(self.stem(x)))
+        tokens = x.flatten(2).transpose(1, 2)
+        return self.mix(torch.cat([self.cls.expand(len(x), -1, -1), tokens], 1))
+
+    def forward(self, x):
+        return self.head(self.features(x)[:, 0])
+
+
+@pytest.fixture
+def backbone():
+    from featurelens.backbone.torch_backbone import TorchBackbone
+
+    spec = Spec("net", weights="seed 0", dim=12, fit=Fit(32, 32, mode="squash", interpolation="bilinear"))
+    return TorchBackbone(Net(), spec, features=lambda net, x: net.features(x), pool=lambda net, f: f[:, 0])
+
+
+IMAGES = [drawing(i) for i in range(7)]
+
+
+def outputs(backbone, name: str) -> np.ndarray:
+    """What the layer gave, image by image, caught by a plain hook."""
+    caught = []
+    layer = backbone.module.get_submodule(name)
+    handle = layer.register_forward_hook(lambda _m, _i, out: caught.append(out.detach().clone().numpy()))
+    for image in IMAGES:
+        pixels = decode(image, fit=backbone.spec.fit).pixels[None]
+        with torch.inference_mode():
+            backbone.module(backbone.normalize(backbone.prepare(pixels)))
+    handle.remove()
+    return np.concatenate(caught)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("how", ["avg", "max", "gem", "flatten"])
+def test_layers_pooled_in_one_pass(backbone, how):
+    made = extract(IMAGES, backbone, layers=["stem", "deep"], pooling=how, batch_size=3)
+    assert list(made) == ["stem", "deep"]
+    for name, features in made.items():
+        np.testing.assert_allclose(features.vectors, unit(pooled(outputs(backbone, name), how)), atol=1e-5)
+        assert features.spec.name == f"net {name} {how}"
+        assert features.spec.dim == features.vectors.shape[1]
+    assert made["stem"].spec.fingerprint != made["deep"].spec.fingerprint
+
+
+def test_tokens_are_pooled_without_the_class_token_which_cls_takes(backbone):
+    tokens = outputs(backbone, "mix")
+    average = extract(IMAGES, backbone, layers=["mix"])["mix"]
+    np.testing.assert_allclose(average.vectors, unit(tokens[:, 1:].mean(1)), atol=1e-5)
+    first = extract(IMAGES, backbone, layers=["mix"], pooling="cls")["mix"]
+    np.testing.assert_allclose(first.vectors, unit(tokens[:, 0]), atol=1e-5)
+    np.testing.assert_allclose(first.vectors, extract(IMAGES, backbone).vectors, atol=1e-5)
+    assert not np.allclose(first.vectors, average.vectors, atol=1e-2)
+
+
+def test_a_layer_of_the_head_is_read_too(backbone):
+    made = extract(IMAGES, backbone, layers=["head", "deep"])
+    np.testing.assert_allclose(made["head"].vectors, unit(outputs(backbone, "head")), atol=1e-5)
+
+
+def test_the_value_is_that_before_the_in_place_step(backbone):
+    stem = extract(IMAGES, backbone, layers=["stem"], pooling="flatten")["stem"]
+    assert (stem.vectors < 0).any()
+
+
+def test_the_network_is_left_as_it_was(backbone):
+    before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
+    extract(IMAGES, backbone, layers=["stem"])
+    assert all(
+        not module._forward_hooks and not module._forward_pre_hooks for module in backbone.module.modules()
+    )
+    assert all(torch.equal(value, before[name]) for name, value in backbone.module.state_dict().items())
+
+
+def test_unknown_layers_and_impossible_poolings(backbone):
+    with pytest.raises(LayerError, match="stem"):
+        extract(IMAGES, backbone, layers=["stm"])
+    with pytest.raises(InvalidInput, match="Layer 'deep': pooling 'cls' needs"):
+        extract(IMAGES, backbone, layers=["deep"], pooling="cls")
+    with pytest.raises(InvalidInput, match="only once"):
+        extract(IMAGES, backbone, layers=["deep", "deep"])
+
+
+def test_layers_resume_from_a_store(backbone, tmp_path):
+    whole = extract(IMAGES, backbone, layers=["stem", "deep"], store=tmp_path / "store")
+    again = extract(IMAGES, backbone, layers=["stem", "deep"], store=tmp_path / "store")
+    for name in whole:
+        np.testing.assert_array_equal(whole[name].vectors, again[name].vectors)
+        np.testing.assert_array_equal(
+            Features.load(tmp_path / "store", layer=name).vectors, whole[name].vectors
+        )
+    with pytest.raises(InvalidInput, match="Give one as layer="):
+        Features.load(tmp_path / "store")
+    with pytest.raises(InvalidInput, match="holds no layer 'mix'"):
+        Features.load(tmp_path / "store", layer="mix")
