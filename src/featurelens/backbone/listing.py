@@ -36,16 +36,25 @@ def list_backbones() -> Iterator[Listed]:
 def _timm() -> Iterator[Listed]:
     import timm
 
+    from featurelens.backbone.cache import remembered
+    from featurelens.backbone.hub import cached_networks
+
+    here = {*cached_networks(), *remembered()}
     for name in timm.list_models(pretrained=True):
         config = timm.get_pretrained_cfg(name)
-        size = "×".join(map(str, config.input_size[1:])) if config else "?"
-        yield Listed(
-            name, "timm", False, f"{size} px, licence {config.license or 'not stated'}" if config else ""
-        )
+        if config is None:
+            continue
+        size = "×".join(map(str, config.input_size[1:]))
+        ready = name in here or config.hf_hub_id in here
+        yield Listed(name, "timm", ready, f"{size} px, licence {config.license or 'not stated'}")
 
 
 def _torchvision() -> Iterator[Listed]:
     import torchvision
 
+    from featurelens.backbone.cache import remembered
+
+    exported = remembered()
     for name in torchvision.models.list_models(module=torchvision.models):
-        yield Listed(f"torchvision:{name}", "torchvision", False, "ImageNet")
+        full = f"torchvision:{name}"
+        yield Listed(full, "torchvision", full in exported, "trained on ImageNet")

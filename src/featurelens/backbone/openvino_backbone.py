@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ class OpenVINOBackbone:
     """A Backbone on the CPU: uint8 pixels go in, normalisation is part of the compiled graph.
 
     `embed` may be called from `streams` threads at once, each on a core of its own; a batch from the main
-    thread is spread over all of them. `outputs` tells which outputs of the file are the embedding and the
-    map. The embedding's graph is compiled without the map; the map's graph at the first `maps`.
+    thread is spread over all of them. `outputs` tells which outputs of the graph that `read` makes of the
+    file are the embedding and the map. The embedding's graph is compiled without the map; the map's graph
+    at the first `maps`.
 
     Raises BackboneError where the file is no network that OpenVINO runs. Vectors are computed in float32
     also on processors with bf16, so that they are the same everywhere.
@@ -41,8 +43,10 @@ class OpenVINOBackbone:
         outputs: tuple[int, int | None] = (0, 1),
         channels_last: bool = False,
         threads: int | None = None,
+        read: Callable[[Path], openvino.Model] | None = None,
     ) -> None:
         self._spec = spec
+        self._read = read or read_model
         self._file = file
         self._outputs = outputs
         self._channels_last = channels_last
@@ -82,7 +86,7 @@ class OpenVINOBackbone:
         return self._map.run(pixels)
 
     def _compile(self, output: int) -> Streams:
-        model = read_model(self._file)
+        model = self._read(self._file)
         for i, result in enumerate(list(model.get_results())):
             if i != output:
                 model.remove_result(result)
