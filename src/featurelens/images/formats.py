@@ -115,7 +115,13 @@ def _ico(head: bytes, kind: int = 1) -> bool:
 
 
 def _ppm(head: bytes) -> bool:
-    return len(head) > 2 and head[0] == 0x50 and head[1] in b"123456Ff" and head[2] in b" \t\r\n#"
+    next_word = head[2:].lstrip(b" \t\r\n")
+    return (
+        head[:1] == b"P"
+        and head[1:2] in {b"1", b"2", b"3", b"4", b"5", b"6", b"F", b"f"}
+        and head[2:3] in {b" ", b"\t", b"\r", b"\n", b"#"}
+        and next_word[:1] in {b"#", *(b"%d" % digit for digit in range(10))}
+    )
 
 
 def _pcx(head: bytes) -> bool:
