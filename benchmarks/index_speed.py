@@ -143,7 +143,9 @@ def pipeline_claim() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         draw_photos(Path(name), size, count)
-        rates = alternate({"index": lambda: ours(backbone, Path(name)), "engine alone": inference_only}, rounds)
+        rates = alternate(
+            {"index": lambda: ours(backbone, Path(name)), "engine alone": inference_only}, rounds
+        )
     share = rates["index"] / rates["engine alone"]
     print(table(["what", "images/s"], list(rates.items())))
     report(f"index rate over engine rate, {network}", round(share, 3), ">= 0.9", share >= 0.9, rates)

@@ -26,7 +26,11 @@ def test_files_are_small() -> None:
 
 def test_imports_run_one_way() -> None:
     done = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -52,7 +56,13 @@ def test_importing_brings_nothing_heavy(code: str, forbidden: tuple[str, ...]) -
 
 def test_no_registry_hosts_and_no_machine_paths() -> None:
     pattern = re.compile(
-        "py" + r"pi\.org|python" + r"hosted|registry\.n" + r"pmjs|deb\.de" + r"bian|(?<![a-z.])/(wo" + "rk|ro" + "ot)/"
+        "py"
+        + r"pi\.org|python"
+        + r"hosted|registry\.n"
+        + r"pmjs|deb\.de"
+        + r"bian|(?<![a-z.])/(wo"
+        + "rk|ro"
+        + "ot)/"
     )
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if listed.returncode:

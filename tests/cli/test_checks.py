@@ -21,7 +21,10 @@ def test_the_doctor_reports_a_broken_torch_and_exits_1(tmp_path: Path) -> None:
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     command = Path(sys.executable).with_name("featurelens")
     done = subprocess.run(
-        [command, "doctor", "--json"], env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True
+        [command, "doctor", "--json"],
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        capture_output=True,
+        text=True,
     )
     checks = {check["what"]: check for check in json.loads(done.stdout)}
     assert done.returncode == 1

@@ -77,7 +77,8 @@ class Augment:
         """Separable Gaussian, each image with its own width; others get the identity kernel."""
         count, size = len(views), views.shape[-1]
         on = _uniform(count, 0, 1, source) < self.blur
-        sigma = torch.where(on, _uniform(count, 0.1, 2.0 * size / 96, source), torch.full_like(on, 1e-3, dtype=views.dtype))
+        blurred = _uniform(count, 0.1, 2.0 * size / 96, source)
+        sigma = torch.where(on, blurred, torch.full_like(on, 1e-3, dtype=views.dtype))
         chosen = on.nonzero()[:, 0]
         if not len(chosen):
             return views
@@ -85,8 +86,12 @@ class Augment:
         kernel = torch.exp(-0.5 * (taps / sigma[chosen, None]).square())
         kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)
         flat = views[chosen].flatten(0, 1)[None]
-        flat = F.conv2d(F.pad(flat, (3, 3, 0, 0), mode="reflect"), kernel[:, None, None, :], groups=len(kernel))
-        flat = F.conv2d(F.pad(flat, (0, 0, 3, 3), mode="reflect"), kernel[:, None, :, None], groups=len(kernel))
+        flat = F.conv2d(
+            F.pad(flat, (3, 3, 0, 0), mode="reflect"), kernel[:, None, None, :], groups=len(kernel)
+        )
+        flat = F.conv2d(
+            F.pad(flat, (0, 0, 3, 3), mode="reflect"), kernel[:, None, :, None], groups=len(kernel)
+        )
         return views.index_copy(0, chosen, flat[0].unflatten(0, (-1, 3)))
 
 

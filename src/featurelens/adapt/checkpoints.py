@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from featurelens.adapt.recipe import Recipe
 from featurelens.errors import BackboneError, InvalidInput
@@ -41,9 +42,24 @@ def load(out: Path, recipe: Recipe, **parts: Any) -> int:
     return int(state["step"])
 
 
+def warm_start(learner: nn.Module, path: Path) -> None:
+    """Copy the averaged encoder of another run's checkpoint; raises BackboneError when it does not fit."""
+    weights = {k: v for k, v in read(path)["average"].items() if k.startswith("encoder.")}
+    try:
+        missing = learner.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        raise BackboneError(
+            f"The encoder in {path} does not fit the recipe's architecture: {error}"
+        ) from error
+    if lacking := [key for key in missing if key.startswith("encoder.")]:
+        raise BackboneError(f"The encoder in {path} is another architecture; it lacks {lacking[:3]}.")
+
+
 def read(path: Path) -> dict[str, Any]:
     """The raw contents of a checkpoint; raises BackboneError when it cannot be read."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise BackboneError(f"The checkpoint {path} cannot be read ({error}). Delete it to start again.") from error
+        raise BackboneError(
+            f"The checkpoint {path} cannot be read ({error}). Delete it to start again."
+        ) from error

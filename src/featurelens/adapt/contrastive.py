@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers with batch norm and ReLU in between."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-2])
 
@@ -42,7 +43,8 @@ class Learner(nn.Module):
         self.projector = mlp(dim, *recipe.projector)
         width = recipe.projector[-1]
         predicts = recipe.objective in ("byol", "simsiam")
-        self.predictor = mlp(width, max(width // 4, 8) if recipe.objective == "simsiam" else 512, width) if predicts else None
+        hidden = max(width // 4, 8) if recipe.objective == "simsiam" else 512
+        self.predictor = mlp(width, hidden, width) if predicts else None
 
     def embed(self, views: Tensor) -> Tensor:
         """Pooled features of views in [0, 1]."""
@@ -96,19 +98,26 @@ def held_aside(learner: Learner, pairs: Pairs, augment: Augment, recipe: Recipe,
 def pretrain(
     recipe: Recipe, pairs: Callable[[int], Pairs], held: Pairs, out: Path, *,
     device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
-    keep_going: Callable[[], bool] = lambda: True,
+    initial: Path | None = None, keep_going: Callable[[], bool] = lambda: True,
 ) -> Learner:  # fmt: skip
     """Train until the recipe's last step and return the averaged (EMA) learner.
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
-    `save_every` steps; a later call goes on from there. Raises CollapsedRun when the run is dead.
+    `save_every` steps; a later call goes on from there. `initial` is another run's checkpoint to start from.
+    Raises CollapsedRun when the run is dead.
     """
     torch.manual_seed(recipe.seed)
-    learner = Learner(recipe).to(device, memory_format=torch.channels_last)
+    learner = Learner(recipe)
+    if initial:
+        checkpoints.warm_start(learner, initial)
+    learner = learner.to(device).to(memory_format=torch.channels_last)
     average = copy.deepcopy(learner).requires_grad_(False)
     decayed = [p for p in learner.parameters() if p.ndim > 1]
     plain = [p for p in learner.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
     start = checkpoints.load(out, recipe, learner=learner, average=average, optimizer=optimizer)
     if start:
@@ -125,7 +134,9 @@ def pretrain(
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = loss_of(recipe, learner, average, views)
         if not bool(torch.isfinite(loss)):
-            raise CollapsedRun(f"The loss is {float(loss)} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}.")
+            raise CollapsedRun(
+                f"The loss is {float(loss)} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
@@ -145,8 +156,8 @@ def pretrain(
 @torch.no_grad()
 def follow(average: nn.Module, learner: nn.Module, keep: float) -> None:
     """Move the averaged weights (and buffers) towards the learner's."""
-    ours, theirs = list(average.parameters()), list(learner.parameters())
-    torch._foreach_lerp_(ours, theirs, 1 - keep)
+    for mine, other in zip(average.parameters(), learner.parameters(), strict=True):
+        mine.lerp_(other, 1 - keep)
     for mine, other in zip(average.buffers(), learner.buffers(), strict=True):
         if mine.is_floating_point():
             mine.lerp_(other, 1 - keep)

@@ -16,15 +16,17 @@ from featurelens.backbone.protocol import Spec
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.images.fit import Fit
 from featurelens.images.procedural import render_tensor
-from featurelens.nn.descriptor import SIZE, Descriptor
+from featurelens.nn.descriptor import SIZE, Branch, Descriptor
 
 PLAN = {
     "middle": ("whole+quarters", 96), "deep": ("whole+quarters", 128), "shape": ("cells", 160),
     "parts": ("whole+centre", 64), "colour": ("whole+centre", 64),
 }  # fmt: skip
 WEIGHTS = {"middle": 0.7, "deep": 1.0, "shape": 1.0, "parts": 0.7, "colour": 0.8}
-PAIRS = 3072
-FIT_AUGMENT = Augment(area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2)
+PAIRS, FIT_SEED = 1536, 11
+FIT_AUGMENT = Augment(
+    area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2
+)
 
 
 def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
@@ -34,7 +36,9 @@ def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
     recipe = checkpoint["recipe"]
     trunk = timm.create_model(recipe["architecture"], features_only=True, **recipe["options"])
     own = trunk.state_dict()
-    found = {k.removeprefix("encoder."): v for k, v in checkpoint["average"].items() if k.startswith("encoder.")}
+    found = {
+        k.removeprefix("encoder."): v for k, v in checkpoint["average"].items() if k.startswith("encoder.")
+    }
     trunk.load_state_dict({name: found[name] for name in own})
     return trunk.eval()
 
@@ -51,22 +55,34 @@ def fit_views(pairs: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def fit(descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float = 0.1, power: float = 0.5) -> None:
+def fit(
+    descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float = 0.1, power: float = 0.5
+) -> None:
     """Set the codebook of parts and every branch's projection from procedural pairs (uint8)."""
     source = torch.Generator().manual_seed(7)
     patches = []
     for batch in first[:1024].split(64):
-        cut = descriptor.parts.patches(descriptor.gradients(batch.float() / 255)).permute(0, 2, 3, 1).flatten(0, 2)
+        cut = (
+            descriptor.parts.patches(descriptor.gradients(batch.float() / 255))
+            .permute(0, 2, 3, 1)
+            .flatten(0, 2)
+        )
         patches.append(cut[torch.randperm(len(cut), generator=source)[:1200]])
     vectors = torch.cat(patches)
     strong = vectors.norm(dim=1) > 0.7
     descriptor.parts.centres.copy_(codebook(vectors[strong], len(descriptor.parts.centres), source))
 
     def maps(images: Tensor) -> Tensor:
-        return torch.cat([descriptor.features((b.float() / 255 - descriptor.mean) / descriptor.std) for b in images.split(64)])
+        return torch.cat(
+            [
+                descriptor.features((b.float() / 255 - descriptor.mean) / descriptor.std)
+                for b in images.split(64)
+            ]
+        )
 
     a, b = maps(first), maps(second)
     for branch in descriptor.branches.values():
+        assert isinstance(branch, Branch)
         mean, projection = discriminant(
             branch.pooled(a), branch.pooled(b), branch.projection.shape[1], shrink=shrink, power=power
         )
@@ -79,38 +95,42 @@ def assemble(checkpoint: dict[str, Any]) -> Descriptor:
     return Descriptor(trunk_of(checkpoint), mean=MEAN, std=STD, plan=PLAN, weights=WEIGHTS).eval()
 
 
+def _features(module: Any, x: Tensor) -> Tensor:
+    return module.features(x)
+
+
+def _pool(module: Any, maps: Tensor) -> Tensor:
+    return module.pool(maps)
+
+
 def as_backbone(descriptor: Descriptor) -> TorchBackbone:
     """The descriptor as a torch Backbone."""
     spec = Spec(
         name="embedded", weights="", dim=0, fit=Fit(SIZE, SIZE, crop_pct=1.0, interpolation="bilinear"), mean=MEAN,
         std=STD, licence="apache-2.0", precision="fp16 weights, fp32 arithmetic",
     )  # fmt: skip
-    return TorchBackbone(
-        descriptor, spec, features=lambda module, x: module.features(x), pool=lambda module, x: module.pool(x)
-    )
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of `pretrain`, checked."""
-    return read(path)
+    return TorchBackbone(descriptor, spec, features=_features, pool=_pool)
 
 
 def write_embedded(descriptor: Descriptor, folder: Path) -> TorchBackbone:
     """The bundle with fp16 weights: rounded first, so that torch and the file hold the same numbers."""
-    import onnx
-    from onnx import numpy_helper
-
-    from featurelens.backbone.bundle import MODEL
-    from featurelens.backbone.openvino_backbone import OpenVINOBackbone
-    from featurelens.backbone.to_onnx import export_bundle, parity
+    from featurelens.backbone.to_onnx import export_bundle
 
     with torch.no_grad():
         for tensor in descriptor.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.half().float())
     backbone = as_backbone(descriptor)
-    export_bundle(backbone, folder)
-    model = onnx.load(str(folder / MODEL))
+    export_bundle(backbone, folder, edit=_halve)
+    return backbone
+
+
+def _halve(file: Path) -> None:
+    """Store the large constants of an ONNX file in half precision, cast back where they are used."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(file))
     casts = []
     for item in model.graph.initializer:
         values = numpy_helper.to_array(item)
@@ -123,6 +143,11 @@ def write_embedded(descriptor: Descriptor, folder: Path) -> TorchBackbone:
     del model.graph.node[:]
     model.graph.node.extend(casts + rest)
     onnx.checker.check_model(model)
-    onnx.save(model, str(folder / MODEL))
-    parity(backbone, OpenVINOBackbone(folder / MODEL, backbone.spec, threads=1))
-    return backbone
+    onnx.save(model, str(file))
+
+
+def make_bundle(checkpoint: Path, folder: Path, *, pairs: int = PAIRS, seed: int = FIT_SEED) -> TorchBackbone:
+    """Everything after the training, from `checkpoint.pt` to the finished bundle."""
+    descriptor = assemble(read(checkpoint))
+    fit(descriptor, *fit_views(pairs, seed))
+    return write_embedded(descriptor, folder)

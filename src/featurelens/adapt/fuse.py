@@ -9,7 +9,12 @@ from featurelens.shapes import Float
 
 
 def discriminant(
-    a: Float[Tensor, "pair value"], b: Float[Tensor, "pair value"], dim: int, *, shrink: float = 0.1, power: float = 0.5
+    a: Float[Tensor, "pair value"],
+    b: Float[Tensor, "pair value"],
+    dim: int,
+    *,
+    shrink: float = 0.1,
+    power: float = 0.5,
 ) -> tuple[Float[Tensor, "value"], Float[Tensor, "value dim"]]:
     """Mean and projection (linear discriminant analysis; within-class covariance normalisation, Hatch 2006).
 
@@ -29,7 +34,9 @@ def discriminant(
     return mean.float(), (whiten @ axes.flip(1)[:, :dim]).float()
 
 
-def codebook(vectors: Float[Tensor, "row value"], count: int, source: torch.Generator, *, rounds: int = 15) -> Tensor:
+def codebook(
+    vectors: Float[Tensor, "row value"], count: int, source: torch.Generator, *, rounds: int = 15
+) -> Tensor:
     """Spherical k-means: `count` unit vectors."""
     order = torch.randperm(len(vectors), generator=source)
     centres = torch.nn.functional.normalize(vectors[order[:count]], dim=1)

@@ -58,9 +58,7 @@ def barlow_twins(
     True
     """
     with torch.autocast(a.device.type, enabled=False):
-        a, b = (
-            (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() for x in (a.float(), b.float())
-        )
+        a, b = ((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() for x in (a.float(), b.float()))
         correlation = a.mT @ b / len(a)
         diagonal = correlation.diagonal()
         other = correlation.square().sum() - diagonal.square().sum()

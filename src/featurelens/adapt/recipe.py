@@ -9,6 +9,7 @@ from typing import Any
 
 from featurelens.errors import InvalidInput
 
+EMBEDDED = Path(__file__).with_name("recipes") / "embedded.toml"
 OBJECTIVES = ("simclr", "vicreg", "barlow", "byol", "simsiam")
 
 
@@ -81,9 +82,13 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
             values = values | {name: tuple(tuple(v) if isinstance(v, list) else v for v in values[name])}
     recipe = Recipe(**values)
     if recipe.objective not in OBJECTIVES:
-        raise InvalidInput(f"Unknown objective '{recipe.objective}'. Expected one of {', '.join(OBJECTIVES)}.")
+        raise InvalidInput(
+            f"Unknown objective '{recipe.objective}'. Expected one of {', '.join(OBJECTIVES)}."
+        )
     if recipe.precision not in ("fp32", "bf16"):
         raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'fp32' or 'bf16'.")
     if not recipe.phases or any(min(phase) < 1 or phase[2] < 2 for phase in recipe.phases):
-        raise InvalidInput("Each phase is [steps, pixels, pairs per step]: steps and pixels >= 1, pairs >= 2.")
+        raise InvalidInput(
+            "Each phase is [steps, pixels, pairs per step]: steps and pixels >= 1, pairs >= 2."
+        )
     return recipe

@@ -11,6 +11,7 @@ from featurelens.cli.doctor import doctor
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
 from featurelens.cli.models import models
+from featurelens.cli.pretrain import pretrain
 from featurelens.cli.search import search
 from featurelens.cli.terminal import notice
 from featurelens.errors import FeaturelensError
@@ -20,6 +21,7 @@ COMMANDS = {
     "index": index,
     "search": search,
     "layers": layers,
+    "pretrain": pretrain,
     "models": models,
     "doctor": doctor,
 }

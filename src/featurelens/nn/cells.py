@@ -25,12 +25,19 @@ class OrientedGradients(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         angles = torch.arange(DIRECTIONS) * (math.pi / DIRECTIONS)
-        self.register_buffer("directions", torch.stack((angles.cos(), angles.sin()), 1)[:, :, None, None], False)
+        self.register_buffer(
+            "directions", torch.stack((angles.cos(), angles.sin()), 1)[:, :, None, None], False
+        )
 
-    def forward(self, x01: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch direction cell_row cell_col"]:
+    def forward(
+        self, x01: Float[Tensor, "batch 3 row col"]
+    ) -> Float[Tensor, "batch direction cell_row cell_col"]:
         x = (x01 + 1e-3).sqrt()
         padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        gx, gy = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2], padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+        gx, gy = (
+            padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2],
+            padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1],
+        )
         size = gx * gx + gy * gy
         best_x, best_y, best = gx[:, :1], gy[:, :1], size[:, :1]
         for n in (1, 2):
@@ -41,7 +48,9 @@ class OrientedGradients(nn.Module):
         along = F.conv2d(torch.cat((best_x, best_y), 1), self.directions)
         energy = along.square().square() / (best + 1e-4) ** 1.5
         cells = F.avg_pool2d(energy, CELL // 2)
-        around = F.avg_pool2d(F.pad(cells.square().sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate"), 3, 1)
+        around = F.avg_pool2d(
+            F.pad(cells.square().sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate"), 3, 1
+        )
         return (cells / (around + 1e-5).sqrt()).clamp(max=1.0)
 
 
@@ -64,10 +73,14 @@ class Colours(nn.Module):
         self.width = width
         self.register_buffer("centres", torch.tensor(centres), False)
 
-    def forward(self, x01: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch colour cell_row cell_col"]:
+    def forward(
+        self, x01: Float[Tensor, "batch 3 row col"]
+    ) -> Float[Tensor, "batch colour cell_row cell_col"]:
         x = F.conv2d(F.avg_pool2d(x01, 4), self.opponent)
         scale = 2 / self.width**2 / 2
-        closeness = F.conv2d(x, self.centres[:, :, None, None] * scale, -self.centres.square().sum(1) * scale / 2)
+        closeness = F.conv2d(
+            x, self.centres[:, :, None, None] * scale, -self.centres.square().sum(1) * scale / 2
+        )
         return F.avg_pool2d(closeness.softmax(1), CELL // 4)
 
 
@@ -81,7 +94,9 @@ class Parts(nn.Module):
         self.sharpness = sharpness
         self.register_buffer("centres", torch.zeros(count, DIRECTIONS * 9))
 
-    def patches(self, gradients: Float[Tensor, "batch direction row col"]) -> Float[Tensor, "batch value row col"]:
+    def patches(
+        self, gradients: Float[Tensor, "batch direction row col"]
+    ) -> Float[Tensor, "batch value row col"]:
         """Unit vectors of 3 × 3 neighbouring gradient cells."""
         padded = F.pad(gradients, (1, 1, 1, 1), mode="replicate")
         rows, cols = gradients.shape[2:]
@@ -89,6 +104,8 @@ class Parts(nn.Module):
         stacked = torch.cat(shifted, 1)
         return stacked / (stacked.square().sum(1, keepdim=True) + 0.05).sqrt()
 
-    def forward(self, gradients: Float[Tensor, "batch direction row col"]) -> Float[Tensor, "batch part cell_row cell_col"]:
+    def forward(
+        self, gradients: Float[Tensor, "batch direction row col"]
+    ) -> Float[Tensor, "batch part cell_row cell_col"]:
         closeness = F.conv2d(self.patches(gradients), self.centres[:, :, None, None] * self.sharpness)
         return F.avg_pool2d(closeness.softmax(1), 2)

@@ -93,7 +93,9 @@ class Descriptor(nn.Module):
             self.branches[name] = branch
             at += width
 
-    def features(self, x: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch channel cell_row cell_col"]:
+    def features(
+        self, x: Float[Tensor, "batch 3 row col"]
+    ) -> Float[Tensor, "batch channel cell_row cell_col"]:
         """All measurements on one grid of 16-pixel cells."""
         middle, deep = self.trunk(x)[-2:]
         x01 = x * self.std + self.mean
