@@ -10,6 +10,8 @@ from types import TracebackType
 
 from featurelens.errors import GalleryBusy
 
+_WIDTH = 160
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -63,13 +65,12 @@ class WriterLock:
     def _sign(self, text: bytes) -> None:
         assert self._handle is not None
         try:
-            os.ftruncate(self._handle, 0)
             os.lseek(self._handle, 0, os.SEEK_SET)
-            os.write(self._handle, text)
+            os.write(self._handle, text.ljust(_WIDTH))  # padded: cutting the file would cost more
         except OSError:
             return  # a full disk: the lock holds without its text
 
 
 def _read_holder(handle: int) -> str:
     os.lseek(handle, 0, os.SEEK_SET)
-    return os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
+    return os.read(handle, _WIDTH).decode("utf-8", "replace").strip() or "another process"

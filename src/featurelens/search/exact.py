@@ -9,7 +9,8 @@ import numpy as np
 from featurelens.search.vectors import Snapshot, positions
 from featurelens.shapes import Bool, Float32, Float64, Int
 
-_CHUNK = 8192
+_PRODUCTS = 1 << 24  # cosines held at once; few large products are faster than many small ones
+_GATHERED = 1 << 26  # numbers copied at once to pick single rows
 _SPARE = 16  # float32 sums may swap neighbours that are closer than 1e-7; the second look decides
 
 Found = tuple[list[Int[np.ndarray, " hit"]], list[Float64[np.ndarray, " hit"]]]
@@ -29,7 +30,7 @@ def exact_nearest(
     """
     width = k + _SPARE
     best = [_Best(width) for _ in queries]
-    for ids, rows, left_out in _chunks(snapshot, allowed, after):
+    for ids, rows, left_out in _chunks(snapshot, allowed, after, max(1, _PRODUCTS // max(1, len(queries)))):
         products = queries @ rows.T
         if left_out is not None:
             products[:, left_out] = -np.inf
@@ -93,7 +94,9 @@ def _largest(values: np.ndarray, count: int) -> np.ndarray:
 Chunk = tuple[Int[np.ndarray, " row"], Float32[np.ndarray, "row dim"], Bool[np.ndarray, " row"] | None]
 
 
-def _chunks(snapshot: Snapshot, allowed: Int[np.ndarray, " allowed"] | None, after: int) -> Iterator[Chunk]:
+def _chunks(
+    snapshot: Snapshot, allowed: Int[np.ndarray, " allowed"] | None, after: int, size: int
+) -> Iterator[Chunk]:
     """The rows to look at, and which of them to leave out; few allowed rows are picked, many are masked."""
     for block in snapshot.blocks:
         first = int(np.searchsorted(block.ids, after, "right"))
@@ -102,13 +105,14 @@ def _chunks(snapshot: Snapshot, allowed: Int[np.ndarray, " allowed"] | None, aft
             chosen = positions(block.ids, allowed)
             chosen = chosen if block.dead is None else chosen[~block.dead[chosen]]
             if len(chosen) < len(block.ids) // 4:
-                for start in range(int(np.searchsorted(chosen, first)), len(chosen), _CHUNK):
-                    some = chosen[start : start + _CHUNK]
+                step = min(size, max(1, _GATHERED // block.vectors.shape[1]))
+                for start in range(int(np.searchsorted(chosen, first)), len(chosen), step):
+                    some = chosen[start : start + step]
                     yield block.ids[some], block.vectors[some], None
                 continue
             left_out = np.ones(len(block.ids), bool)
             left_out[chosen] = False
-        for start in range(first, len(block.ids), _CHUNK):
-            end = start + _CHUNK
+        for start in range(first, len(block.ids), size):
+            end = start + size
             mask = None if left_out is None or not left_out[start:end].any() else left_out[start:end]
             yield block.ids[start:end], block.vectors[start:end], mask

@@ -14,10 +14,10 @@ from featurelens.shapes import Float32, Int
 
 # Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using HNSW graphs", 2018.
 NAME = "hnsw"
-CONNECTIVITY = 16
-EXPANSION_ADD = 128
-EXPANSION_SEARCH = 192
-KIND = f"i8-{CONNECTIVITY}-{EXPANSION_ADD}"
+CONNECTIVITY = 24
+EXPANSION_ADD = 96
+EXPANSION_SEARCH = 256
+KIND = f"f16-{CONNECTIVITY}-{EXPANSION_ADD}"
 _PAGE = 65536
 
 
@@ -103,7 +103,7 @@ def _empty(dim: int) -> Any:
     return Index(
         ndim=dim,
         metric="cos",
-        dtype="i8",
+        dtype="f16",
         connectivity=CONNECTIVITY,
         expansion_add=EXPANSION_ADD,
         expansion_search=EXPANSION_SEARCH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ class Updater:
         self, *, own: Path, label_of: Any, retry_skipped: bool, notes: Iterable[str] = ()
     ) -> UpdateReport:
         """Walk, embed, commit in small batches, and remove what is gone last of all."""
+        started = time.perf_counter()
         self._plan.make(self._settings.images, own=own, label_of=label_of, again=retry_skipped)
         meter = Meter(self._plan.todo, self._on_progress)
         with self._ledger.transaction():
@@ -79,7 +81,7 @@ class Updater:
             unchanged=indexed - sum(self._done.values()),
             skipped=count(connection, "skipped"),
             removed=removed,
-            seconds=meter.seconds,
+            seconds=time.perf_counter() - started,
             rate=meter.rate,
             notes=(*notes, *self._plan.notes),
         )
