@@ -55,6 +55,8 @@ def test_the_linear_probe_equals_scikit_learn_at_the_chosen_strength():
     features, labels = clustered()
     split = by_ratio(labels)[0]
     result = linear_probe(features, labels, splits=[split])
+    mean = features[split.train].mean(axis=0)
+    features = (features - mean) / np.sqrt(((features[split.train] - mean) ** 2).sum(axis=1).mean())
     model = LogisticRegression(C=result.detail["c"][0], max_iter=300, tol=1e-3)
     expected = model.fit(features[split.train], labels[split.train]).score(
         features[split.test], labels[split.test]
@@ -62,6 +64,12 @@ def test_the_linear_probe_equals_scikit_learn_at_the_chosen_strength():
     assert result.value == pytest.approx(expected, abs=1e-8)
     assert result.detail["confusion"].sum() == len(split.test)
     assert np.diag(result.detail["confusion"]).sum() / len(split.test) == pytest.approx(result.value)
+
+
+def test_features_that_hardly_differ_between_images_are_probed_as_well():
+    features, labels = clustered()
+    shifted = 1e-3 * features + np.eye(16)[0]
+    assert linear_probe(shifted, labels).value > linear_probe(features, labels).value - 0.05
 
 
 def test_the_test_rows_take_no_part_in_the_choice():

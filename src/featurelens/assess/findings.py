@@ -12,6 +12,7 @@ from featurelens.assess.mislabelled import Suspect, mislabelled
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure
 from featurelens.assess.study import Assessment, sides_of
+from featurelens.assess.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,17 @@ def findings(
 
     Raises MissingExtra without scikit-learn when there are labels.
     """
+    with one_thread():
+        return _findings(assessment, sides, background, examples, seed)
+
+
+def _findings(
+    assessment: Assessment,
+    sides: Sequence[str] | None,
+    background: Measure | None,
+    examples: int,
+    seed: int,
+) -> Findings:
     features = assessment.features
     rows, labels = features.vectors, features.labels
     pairs = copies(rows)

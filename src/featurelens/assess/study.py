@@ -21,6 +21,7 @@ from featurelens.assess.significance import Paired, holm, paired
 from featurelens.assess.silhouette import silhouette
 from featurelens.assess.spectrum import alpha_req, rankme
 from featurelens.assess.splits import Split, split_names
+from featurelens.assess.threads import one_thread
 from featurelens.assess.transferability import logme
 from featurelens.errors import InvalidInput
 from featurelens.features.table import Features
@@ -121,7 +122,8 @@ def study(
         if on_progress:
             on_progress(name)
         cost = (costs or {}).get(name)
-        assessments.append(measure(features, name=name, cost=cost, splits=splits, seed=seed))
+        with one_thread():
+            assessments.append(measure(features, name=name, cost=cost, splits=splits, seed=seed))
     quality = next((q for q in QUALITY if all(_defined(a, q) for a in assessments)), None)
     ranked = sorted(assessments, key=lambda a: -a.measures[quality].value) if quality else assessments
     best = ranked[0]
@@ -138,9 +140,10 @@ def study(
         )
         for a in ranked
     }
-    return Study(
-        tuple(ranked), quality, best.name, tuple(holm(tests)), tuple(pareto(points)), _agreement(ranked, seed)
-    )
+    with one_thread():
+        agreement = _agreement(ranked, seed)
+    front = tuple(pareto(points))
+    return Study(tuple(ranked), quality, best.name, tuple(holm(tests)), front, agreement)
 
 
 def splits_of(features: Features, split: str, seed: int) -> list[Split] | None:

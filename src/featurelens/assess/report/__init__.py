@@ -1,0 +1,8 @@
+"""The report of an assessment: one self-contained HTML page and one JSON document."""
+
+from __future__ import annotations
+
+from featurelens.assess.report.data import report_data
+from featurelens.assess.report.page import render, write_report
+
+__all__ = ["render", "report_data", "write_report"]
