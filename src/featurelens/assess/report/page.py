@@ -18,6 +18,7 @@ from featurelens.assess.report.thumbnails import Thumbnails
 from featurelens.assess.report.words import GROUPS, short, words
 from featurelens.assess.result import Measure
 from featurelens.assess.study import Assessment, Study, confused
+from featurelens.assess.threads import one_thread
 
 _SHOTS = (1, 2, 4, 8, 16)
 _SHOWN = (
@@ -42,7 +43,9 @@ def render(chosen: Choosing, *, at: datetime | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(short=short, number=number, bytes=megabytes, printable=printable)
-    return environment.get_template("report.html.j2").render(_context(chosen, at or datetime.now(UTC)))
+    with one_thread():
+        context = _context(chosen, at or datetime.now(UTC))
+    return environment.get_template("report.html.j2").render(context)
 
 
 def write_report(chosen: Choosing, folder: Path) -> tuple[Path, Path]:
