@@ -79,17 +79,19 @@ def test_odd_names(tmp_path: Path) -> None:
 
 def test_any_depth(tmp_path: Path) -> None:
     """Deeper than Python's recursion goes, and deeper than a path may be long: the rest is reported."""
-    here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(2200):
-        os.mkdir("d", dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=below))
+    try:
+        here = os.open(tmp_path, os.O_RDONLY)
+        for _ in range(2200):
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(os.open("f", os.O_WRONLY | os.O_CREAT, dir_fd=below))
+            os.close(here)
+            here = below
         os.close(here)
-        here = below
-    os.close(here)
-    problems: list[tuple[str, str]] = []
-    found = names(tmp_path, on_error=lambda name, reason: problems.append((name, reason)))
-    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # Python's own rmtree would recurse too deep
+        problems: list[tuple[str, str]] = []
+        found = names(tmp_path, on_error=lambda name, reason: problems.append((name, reason)))
+    finally:  # Python's own rmtree would recurse too deep
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
     assert len(found) > 1900
     assert {reason for _, reason in problems} == {"file name too long"}
     assert len(problems) <= 2
