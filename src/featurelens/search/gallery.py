@@ -158,14 +158,15 @@ class Gallery:
             on_progress=on_progress,
         )
 
-    def add(self, features: Features) -> None:
+    def add(self, features: Features, *, optimize: bool = True) -> None:
         """Add vectors that were made elsewhere, durably, under their ids as names.
 
         They replace images of the same name; `update` leaves them alone unless a file of that name appears.
-        Raises SpecMismatch if they are from another backbone.
+        `optimize=False` leaves the search caches for later, when much is added in many calls. Raises SpecMismatch if
+        they are from another backbone.
         """
         self.settings.check(features.spec)
-        add_vectors(self.folder, self.settings, features)
+        add_vectors(self.folder, self.settings, features, optimize=optimize)
 
     def optimize(self) -> list[str]:
         """Write the search caches anew as far as anything has changed; returns the names of those written.

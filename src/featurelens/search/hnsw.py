@@ -19,6 +19,7 @@ EXPANSION_ADD = 96
 EXPANSION_SEARCH = 256
 KIND = f"f16-{CONNECTIVITY}-{EXPANSION_ADD}"
 _PAGE = 65536
+_ALONE = 2000
 
 
 class Graph:
@@ -66,8 +67,7 @@ def write_graph(
             if block.dead is not None:
                 alive = ~block.dead[start : start + _PAGE]
                 ids, rows = ids[alive], rows[alive]
-            if len(ids):
-                index.add(ids.astype(np.uint64), rows, threads=threads)
+            _add(index, ids, rows, threads)
             done += len(ids)
             if on_progress is not None:
                 on_progress(done, total)
@@ -77,6 +77,17 @@ def write_graph(
         return len(index)
 
     publish(folder, NAME, write, dim=dim, kind=KIND, state=snapshot.state)
+
+
+def _add(
+    index: Any, ids: Int[np.ndarray, " row"], rows: Float32[np.ndarray, "row dim"], threads: int
+) -> None:
+    """Insert rows; the first ones one by one, since threads that start together leave nodes unconnected."""
+    keys, first = ids.astype(np.uint64), max(0, min(len(ids), _ALONE - len(index)))
+    if first:
+        index.add(keys[:first], rows[:first], threads=1)
+    if first < len(ids):
+        index.add(keys[first:], rows[first:], threads=threads)
 
 
 def _start(folder: Path, dim: int, snapshot: Snapshot) -> tuple[Any, int]:

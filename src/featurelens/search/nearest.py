@@ -56,7 +56,7 @@ class Nearest:
         graph = None if exact or allowed is not None else self._opened_graph(snapshot)
         if graph is None:
             return exact_nearest(snapshot, queries, k, allowed=allowed)
-        found = [_through(graph, snapshot, query, k) for query in queries]
+        found = [through_graph(graph, snapshot, query, k) for query in queries]
         return [ids for ids, _ in found], [cosines for _, cosines in found]
 
     def _opened_graph(self, snapshot: Snapshot) -> Graph | None:
@@ -66,10 +66,10 @@ class Nearest:
             return self._graph
 
 
-def _through(
+def through_graph(
     graph: Graph, snapshot: Snapshot, query: Float32[np.ndarray, " dim"], k: int
 ) -> tuple[Int[np.ndarray, " hit"], Float64[np.ndarray, " hit"]]:
-    """Candidates from the graph and from the rows after it, both with exact cosines."""
+    """The k nearest by way of the graph: its candidates and the rows it does not know yet, by exact cosines."""
     count = 2 * k + 32
     while True:
         ids, rows = _rows(snapshot, np.sort(graph.candidates(query, count)))

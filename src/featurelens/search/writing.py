@@ -67,7 +67,7 @@ def update_gallery(
     return report
 
 
-def add_vectors(folder: Path, settings: Settings, features: Features) -> None:
+def add_vectors(folder: Path, settings: Settings, features: Features, *, optimize: bool) -> None:
     """Make given vectors durable, in place of any of the same names."""
     texts = features.labels or ("",) * len(features)
     labels = [storable(text) or None for text in texts]
@@ -77,7 +77,8 @@ def add_vectors(folder: Path, settings: Settings, features: Features) -> None:
             some = slice(start, start + _ROWS)
             with ledger.transaction():
                 ledger.give(features.ids[some], features.vectors[some], labels[some])
-        upkeep(connection, folder, settings)
+        if optimize:
+            upkeep(connection, folder, settings)
 
 
 def upkeep(
