@@ -52,9 +52,10 @@ def extract(
     where it was. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
     store holds other vectors), GalleryBusy (another process extracts into it).
 
-    >>> features = extract("photos", load_backbone())  # doctest: +SKIP
-    >>> features.vectors.shape, features.skipped  # doctest: +SKIP
-    ((120, 384), (('notes.txt', 'not an image: its first bytes match no known format'),))
+    >>> from featurelens import load_backbone
+    >>> photos = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    >>> extract(photos, load_backbone("classic:colour"), labels=["a", "b", "b"]).ids
+    ('0', '1', '2')
     """
     names = [EMBEDDING] if layers is None else list(layers)
     if not names or len(set(names)) != len(names):

@@ -37,10 +37,16 @@ class Gallery:
     One process writes at a time (a second gets GalleryBusy); any number search meanwhile and see what is
     committed. Safe to search from several threads. Vectors are L2-normalised, similarity is their cosine.
 
-    >>> with Gallery.create("photos", backbone="embedded") as gallery:  # doctest: +SKIP
-    ...     print(gallery.update())
-    ...     for hit in gallery.search("cat.jpg", k=5):
-    ...         print(hit.similarity, hit.name)
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> folder = tempfile.mkdtemp()
+    >>> for name in ("red", "blue"):
+    ...     Image.new("RGB", (64, 64), name).save(f"{folder}/{name}.png")
+    >>> with Gallery.create(folder, backbone="classic:colour") as gallery:
+    ...     report = gallery.update()
+    ...     hits = gallery.search(f"{folder}/red.png", k=1)
+    >>> report.added, hits[0].name
+    (2, 'red.png')
     """
 
     def __init__(self, folder: Path, *, device: str = "auto", say: Say | None = None) -> None:
