@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,15 @@ def test_vectors_of_two_backbones_are_never_mixed(tmp_path):
         )
     with pytest.raises(SpecMismatch, match=r"holds vectors of 'numpy-16-1' .* given is 'numpy-16-2'"):
         Gallery.open(tmp_path, backbone=NumpyBackbone(seed=2))
+
+
+def test_a_backbone_that_has_changed_under_its_name_is_noticed(tmp_path):
+    draw_many(tmp_path, 2)
+    filled(tmp_path).close()
+    newer = NumpyBackbone(seed=5)
+    newer.spec = replace(newer.spec, name="numpy-16-0")
+    with pytest.raises(SpecMismatch, match="what has that name now .* have changed"):
+        Gallery.open(tmp_path, backbone=newer)
 
 
 def test_creating_and_opening_in_wrong_places(tmp_path):

@@ -32,13 +32,20 @@ class Settings:
 
     def check(self, spec: Spec) -> None:
         """SpecMismatch, naming both backbones, unless `spec` gives the vectors that the gallery holds."""
-        if spec.fingerprint != self.spec.fingerprint:
+        if spec.fingerprint == self.spec.fingerprint:
+            return
+        ours, theirs = (f"'{s.name}' ({s.fingerprint})" for s in (self.spec, spec))
+        if spec.name == self.spec.name:
             raise SpecMismatch(
-                f"This gallery holds vectors of '{self.spec.name}' ({self.spec.fingerprint}), but the "
-                f"backbone given is '{spec.name}' ({spec.fingerprint}). Their vectors cannot be compared: "
-                f"open it without a backbone or with '{self.spec.name}', or index with '{spec.name}' into "
-                "another folder with at=DIR."
+                f"This gallery holds vectors of {ours}, but what has that name now is {theirs}: its weights or its "
+                "preprocessing have changed. Their vectors cannot be compared: use the version that made the "
+                "gallery, or delete the gallery folder and index again."
             )
+        raise SpecMismatch(
+            f"This gallery holds vectors of {ours}, but the backbone given is {theirs}. Their vectors cannot be "
+            f"compared: open it without a backbone or with '{self.spec.name}', or index with '{spec.name}' into "
+            "another folder with at=DIR."
+        )
 
 
 def write_settings(connection: sqlite3.Connection, folder: Path, settings: Settings) -> None:

@@ -15,11 +15,11 @@ from featurelens.features.lock import WriterLock
 from featurelens.features.progress import OnProgress
 from featurelens.features.table import Features
 from featurelens.search.failures import explained
-from featurelens.search.ledger import Ledger
+from featurelens.search.ledger import Ledger, transaction
 from featurelens.search.place import LOCK
 from featurelens.search.rows import storable
 from featurelens.search.schema import connect_reader, connect_writer
-from featurelens.search.settings import Settings, write_settings
+from featurelens.search.settings import Settings, read_settings, write_settings
 from featurelens.search.update import Updater, UpdateReport
 from featurelens.search.upkeep import write_caches
 
@@ -48,7 +48,9 @@ def update_gallery(
     if batch_size < 1 or (workers is not None and workers < 1):
         raise InvalidInput(f"batch_size is {batch_size} and workers {workers}; both must be at least 1.")
     with writing(folder) as connection:
-        write_settings(connection, folder, settings)
+        if read_settings(connection, folder) != settings:  # the folder of images lies elsewhere now
+            with transaction(connection, "IMMEDIATE"):
+                write_settings(connection, folder, settings)
         known, _ = connect_reader(folder)
         with closing(known):
             updater = Updater(
