@@ -93,7 +93,7 @@ def test_a_backbone_that_has_changed_under_its_name_is_noticed(tmp_path):
     filled(tmp_path).close()
     newer = NumpyBackbone(seed=5)
     newer.spec = replace(newer.spec, name="numpy-16-0")
-    with pytest.raises(SpecMismatch, match="what has that name now .* have changed"):
+    with pytest.raises(SpecMismatch, match=r"what has that name now .* have changed"):
         Gallery.open(tmp_path, backbone=newer)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,10 +52,17 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self._more = {"indexed": 0, "skipped": 0}
 
-    def transaction(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """All that happens inside is committed together, or not at all."""
-        return transaction(self.connection, "IMMEDIATE")
+        self._more = {"indexed": 0, "skipped": 0}
+        with transaction(self.connection, "IMMEDIATE"):
+            yield
+            for status, more in self._more.items():
+                if more:  # deleted rows are counted by a trigger; one for each new row would double the cost
+                    self.connection.execute("UPDATE counts SET n = n + ? WHERE status = ?", (more, status))
 
     def delete(self, row: int | None) -> None:
         """Remove a row and its vector; None: nothing to remove."""
@@ -69,6 +76,7 @@ class Ledger:
         row = (work.path, content.size, content.mtime_ns, content.hash, picture.width, picture.height)
         cursor = self.connection.execute(_INSERT, (*row, picture.format, work.label, "indexed", None))
         self.connection.execute("INSERT INTO vectors VALUES (?, ?)", (cursor.lastrowid, vector.tobytes()))
+        self._more["indexed"] += 1
 
     def skip(self, work: Work, reason: str, content: Content | None) -> None:
         """A file without a vector, with the reason; without content it is tried again at the next update."""
@@ -78,6 +86,7 @@ class Ledger:
             size, mtime_ns, digest = content.size, content.mtime_ns, content.hash
         row = (work.path, size, mtime_ns, digest, None, None, None, work.label, "skipped", reason)
         self.connection.execute(_INSERT, row)
+        self._more["skipped"] += 1
 
     def same(self, work: Work, content: Content) -> bool:
         """Whether the file's own row already holds this content; if so its time is brought up to date."""
@@ -118,6 +127,7 @@ class Ledger:
         )
         new = cursor.lastrowid
         assert new is not None
+        self._more["indexed" if self.is_indexed(new) else "skipped"] += 1
         self.connection.execute(
             "INSERT INTO vectors SELECT ?, vector FROM vectors WHERE image = ?", (new, row)
         )
@@ -144,3 +154,4 @@ class Ledger:
             "INSERT INTO vectors VALUES (?, ?)",
             ((first + i, vector.tobytes()) for i, vector in enumerate(vectors)),
         )
+        self._more["indexed"] += len(paths)

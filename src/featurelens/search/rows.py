@@ -105,7 +105,7 @@ def vector_of(connection: sqlite3.Connection, one: int) -> Float32[np.ndarray, "
 
 def count(connection: sqlite3.Connection, status: str) -> int:
     """How many files have this status."""
-    return connection.execute("SELECT count(*) FROM images WHERE status = ?", (status,)).fetchone()[0]
+    return connection.execute("SELECT n FROM counts WHERE status = ?", (status,)).fetchone()[0]
 
 
 def skipped(connection: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -31,11 +31,16 @@ CREATE TABLE images (
   reason TEXT,
   CHECK ((status = 'skipped') = (reason IS NOT NULL))
 );
-CREATE INDEX images_hash ON images (hash);
+CREATE INDEX images_hash ON images (hash) WHERE hash IS NOT NULL;
 CREATE INDEX images_label ON images (label) WHERE label IS NOT NULL;
-CREATE INDEX images_status ON images (status);
+CREATE INDEX images_skipped ON images (path) WHERE status = 'skipped';
+CREATE TABLE counts (status TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;  -- counting takes a scan
+INSERT INTO counts VALUES ('indexed', 0), ('skipped', 0);
 CREATE TABLE vectors (image INTEGER PRIMARY KEY, vector BLOB NOT NULL);  -- float32, L2-normalised
 CREATE TABLE gone (n INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL);
+CREATE TRIGGER images_less AFTER DELETE ON images BEGIN
+  UPDATE counts SET n = n - 1 WHERE status = OLD.status;
+END;
 CREATE TRIGGER images_gone AFTER DELETE ON images WHEN OLD.status = 'indexed' BEGIN
   DELETE FROM vectors WHERE image = OLD.id;
   INSERT INTO gone (id) VALUES (OLD.id);
