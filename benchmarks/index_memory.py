@@ -53,20 +53,13 @@ def peak(root: Path, count: int, backbone: str) -> int:
 
 def index(images: str, at: str, backbone: str) -> None:
     """The child: index a folder, print the peak."""
-    import psutil
-
+    from featurelens.features.memory import peak_memory
     from featurelens.search import Gallery
 
     with Gallery.create(images, backbone=backbone, at=at, say=lambda text: None) as gallery:
         report = gallery.update()
         assert report.skipped == 0
-    if sys.platform == "win32":
-        print(psutil.Process().memory_info().peak_wset)
-        return
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    print(peak_memory())
 
 
 def draw(folder: Path, count: int) -> None:

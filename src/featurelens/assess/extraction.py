@@ -16,6 +16,7 @@ from typing import Any
 
 from featurelens.assess.study import Cost
 from featurelens.errors import BackboneError, FeaturelensError
+from featurelens.features.memory import peak_memory
 from featurelens.features.table import Features
 
 
@@ -65,22 +66,6 @@ def extract_apart(
         raise BackboneError(f"'{job.name}' could not be assessed: {reason}")
     cost = json.loads((folder / "cost.json").read_text())
     return Features.load(folder / "store"), Cost(cost["images_per_second"], cost["memory_bytes"])
-
-
-def peak_memory() -> int | None:
-    """The largest resident size of this process so far in bytes; None where the system does not say."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _child(job: Job, folder: Path) -> None:
