@@ -59,7 +59,7 @@ def choose(
     size: int | None = None,
     device: str = "auto",
     split: str = "folds",
-    stable: int = 100,
+    stable: int = 200,
     cache: Path | None = None,
     seed: int = 0,
     say: Say | None = None,

@@ -45,7 +45,7 @@ def assess(
     ] = "folds",
     stable: Annotated[
         int, typer.Option(help="Images on which stability under small harms is measured; 0 leaves it out.")
-    ] = 100,
+    ] = 200,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of report.html and report.json. Default: in IMAGES/.featurelens/assess."),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from featurelens.assess.pareto import pareto
 from featurelens.assess.report.svg import axes, figure, linear, log_ticks, logarithmic, tag, text, ticks
 from featurelens.assess.report.words import short
 from featurelens.assess.result import Measure
 from featurelens.assess.study import Study
 
-WIDTH, HEIGHT = 640.0, 360.0
-BOX = (56.0, 34.0, 616.0, 306.0)
+WIDTH, HEIGHT = 500.0, 340.0
+BOX = (50.0, 34.0, 488.0, 290.0)
 
 
 def pareto_chart(study: Study) -> str:
@@ -45,11 +46,12 @@ def pareto_chart(study: Study) -> str:
     if chance is not None:
         parts.append(tag("line", x1=left, x2=right, y1=y(chance), y2=y(chance), class_="chance"))
         parts.append(text("chance", right, y(chance) - 5, class_="tick", text_anchor="end"))
-    front = sorted((s, m.value) for a, m, s in points if a.name in study.front and s)
+    pairs = {a.name: (m.value, s) for a, m, s in points if s}
+    front = sorted((pairs[name][1], pairs[name][0]) for name in pareto(pairs))
     path = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in front)
     parts.append(tag("polyline", points=path, class_="front"))
     largest = max((a.cost.memory_bytes or 0 for a, _, _ in points), default=0)
-    placed: list[tuple[float, float]] = []
+    placed: list[tuple[float, float, float]] = []
     for a, m, speed in points:
         assert speed is not None
         cx, cy = x(speed), y(m.value)
@@ -59,10 +61,11 @@ def pareto_chart(study: Study) -> str:
         kind = "point front-point" if a.name in study.front else "point"
         parts.append(tag("circle", cx=cx, cy=cy, r=radius, class_=kind))
         anchor, tx = ("end", cx - radius - 5) if cx > (left + right) * 0.6 else ("start", cx + radius + 5)
-        ty = cy + 4
-        while any(abs(ty - other) < 14 and abs(tx - at) < 150 for at, other in placed):
-            ty += 14
-        placed.append((tx, ty))
+        wide = 6.6 * len(short(a.name))
+        start, ty = (tx - wide if anchor == "end" else tx), cy + 4
+        while any(abs(ty - y0) < 13 and start < x1 and x0 < start + wide for x0, x1, y0 in placed):
+            ty += 13
+        placed.append((start, start + wide, ty))
         parts.append(text(short(a.name), tx, ty, class_="name", text_anchor=anchor))
     return figure(WIDTH, HEIGHT, f"{study.quality} against images a second", *parts)
 

@@ -22,26 +22,26 @@ def embedding_map(features: Features) -> str:
     if places.shape[1] < 2:
         return ""
     share = explained(features.vectors)[:2].sum()
-    x = linear(float(places[:, 0].min()), float(places[:, 0].max()), 16, 624)
-    y = linear(float(places[:, 1].min()), float(places[:, 1].max()), 444, 16)
+    x = linear(float(places[:, 0].min()), float(places[:, 0].max()), 14, 486)
+    y = linear(float(places[:, 1].min()), float(places[:, 1].max()), 386, 14)
     classes = encode(features.labels or [None] * len(features), len(features))
     step = max(1, -(-len(features) // _MOST))
     parts = []
     for code in range(-1, len(classes.names)):
         rows = np.flatnonzero(classes.codes == code)[::step]
-        dots = [tag("circle", cx=x(places[i, 0]), cy=y(places[i, 1]), r=2.6) for i in rows]
+        dots = [tag("circle", cx=x(places[i, 0]), cy=y(places[i, 1]), r=2.3) for i in rows]
         parts.append(tag("g", *dots, class_=f"dots {'none' if code < 0 else f'c{code % 10}'}"))
     taken: list[tuple[float, float]] = []
     if len(classes.names) <= 40:
         for code, name in enumerate(classes.names):
             middle = np.median(places[classes.codes == code], axis=0)
-            at = (min(max(x(middle[0]), 40), 600), y(middle[1]))
+            at = (min(max(x(middle[0]), 40), 460), y(middle[1]))
             while any(abs(at[0] - a) < 70 and abs(at[1] - b) < 14 for a, b in taken):
                 at = (at[0], at[1] + 14)
             taken.append(at)
             parts.append(text(name[:18], *at, class_=f"place c{code % 10}", text_anchor="middle"))
     caption = f"Map of {len(features)} images along two principal components ({share:.0%} of the variance)"
-    return figure(640, 460, caption, *parts)
+    return figure(500, 400, caption, *parts)
 
 
 def confusion_matrix(table: np.ndarray, names: Sequence[str]) -> str:
@@ -49,7 +49,7 @@ def confusion_matrix(table: np.ndarray, names: Sequence[str]) -> str:
     count = len(names)
     if count > 40:
         return ""
-    cell, left, top = (44.0 if count <= 12 else 22.0), 110.0, 86.0
+    cell, left, top = (36.0 if count <= 12 else 20.0), 96.0, 76.0
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     parts = []
     for i, name in enumerate(names):

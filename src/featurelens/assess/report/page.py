@@ -21,14 +21,24 @@ from featurelens.assess.study import Assessment, Study, confused
 from featurelens.assess.threads import one_thread
 
 _SHOTS = (1, 2, 4, 8, 16)
-_SHOWN = (
-    "linear probe accuracy",
-    "kNN accuracy, k = 10",
-    "mAP",
-    "precision@1",
-    "silhouette (cosine)",
-    "RankMe",
-)
+_SHOWN = {
+    "linear probe accuracy": "linear probe",
+    "kNN accuracy, k = 10": "kNN (10)",
+    "mAP": "mAP",
+    "silhouette (cosine)": "silhouette",
+    "RankMe": "RankMe",
+}
+_IN_PICTURES = {
+    "noise": "noise",
+    "blur": "blur",
+    "jpeg": "strong JPEG compression",
+    "brightness": "other brightness",
+    "contrast": "low contrast",
+    "crop": "tight crops",
+    "rotation": "rotation",
+    "scale": "low resolution",
+    "occlusion": "covered parts",
+}
 
 
 def render(chosen: Choosing, *, at: datetime | None = None) -> str:
@@ -42,7 +52,8 @@ def render(chosen: Choosing, *, at: datetime | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(short=short, number=number, bytes=megabytes, printable=printable)
+    environment.filters.update(short=short, number=number, bytes=megabytes, printable=printable, span=span)
+    environment.filters.update(heading=lambda name: _SHOWN.get(name, name))
     with one_thread():
         context = _context(chosen, at or datetime.now(UTC))
     return environment.get_template("report.html.j2").render(context)
@@ -96,10 +107,21 @@ def _context(chosen: Choosing, at: datetime) -> dict[str, Any]:
     }
 
 
-def _groups(best: Assessment) -> list[tuple[str, list[Measure]]]:
-    """The best backbone's measures under the headings of the page, those without a heading left out."""
-    sorted_in = {group: [m for m in best.measures.values() if words(m).group == group] for group in GROUPS}
-    return [(group, measures) for group, measures in sorted_in.items() if measures]
+def _groups(best: Assessment) -> list[tuple[str, list[tuple[Measure, bool]]]]:
+    """The best backbone's measures under the headings of the page; True: the row above says the same words."""
+    result = []
+    for group in GROUPS:
+        rows: list[tuple[Measure, bool]] = []
+        before = ("", "")
+        for one in best.measures.values():
+            said = words(one)
+            if said.group == group:
+                now = (said.meaning, "" if one.undefined else said.advice(one))
+                rows.append((one, now == before and not one.undefined))
+                before = now
+        if rows:
+            result.append((group, rows))
+    return result
 
 
 def _curve(assessment: Assessment) -> list[tuple[int, Measure]]:
@@ -116,7 +138,7 @@ def _extremes(chosen: Choosing) -> tuple[str, str] | None:
     if len(strongest) < 2:
         return None
     order = sorted(strongest, key=lambda kind: strongest[kind][1])
-    return order[0], order[-1]
+    return _IN_PICTURES.get(order[0], order[0]), _IN_PICTURES.get(order[-1], order[-1])
 
 
 def answer(study: Study) -> str:
@@ -175,7 +197,14 @@ def number(value: float | None) -> str:
     """Three digits that matter, without exponents."""
     if value is None or value != value:
         return "–"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    size = abs(value)
+    digits = 0 if size >= 100 or (size > 1 and size == int(size)) else 1 if size >= 10 else 3
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def span(interval: tuple[float, float]) -> str:
+    """An interval in words, safe with negative numbers."""
+    return f"{number(interval[0])} to {number(interval[1])}"
 
 
 def megabytes(value: int | None) -> str:

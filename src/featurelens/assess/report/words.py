@@ -57,6 +57,8 @@ def _few(m: Measure) -> str:
 
 
 def _silhouette(m: Measure) -> str:
+    if "cosine" not in m.name:
+        return ""
     if m.value > 0.25:
         return "Classes form tight groups: clustering and thresholds on similarity will work."
     if m.value > 0.05:

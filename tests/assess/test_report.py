@@ -1,0 +1,199 @@
+"""The report: one page that needs nothing else, holds every number, and survives hostile names."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featurelens.assess.background import background_predicts, border
+from featurelens.assess.choose import Choosing, choose, parse, small
+from featurelens.assess.compare import compare, read_report
+from featurelens.assess.findings import findings
+from featurelens.assess.report import render, report_data, write_report
+from featurelens.assess.report.page import number
+from featurelens.assess.report.svg import ticks
+from featurelens.assess.report.words import short
+from featurelens.assess.stability import stability
+from featurelens.assess.study import Cost, study
+from featurelens.backbone.protocol import Spec
+from featurelens.errors import BackboneError, InvalidInput
+from featurelens.features.table import Features
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Three classes of small photos: a tinted frame around noise, and one hostile folder name."""
+    root = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number_, label in enumerate(("leaf", "stone", "a & b")):
+        (root / label).mkdir()
+        for i in range(12):
+            pixels = random.integers(0, 90, (48, 64, 3))
+            pixels[..., number_] += 120
+            Image.fromarray(pixels.astype(np.uint8)).save(root / label / f"{i:02}.png")
+    return root
+
+
+def made(root: Path, *, labelled: bool = True) -> Choosing:
+    names = sorted(str(p.relative_to(root)) for p in root.rglob("*.png"))
+    random = np.random.default_rng(1)
+    classes = np.array([["leaf", "stone", "a & b"].index(n.split("/")[0]) for n in names])
+    labels = [n.split("/")[0] for n in names] if labelled else None
+
+    def features(name: str, noise: float) -> Features:
+        raw = np.eye(3, 12)[classes] + noise * random.standard_normal((len(names), 12))
+        return Features.from_raw(
+            names, raw.astype(np.float32), Spec(name, name, 12, licence=EVIL), labels=labels
+        )
+
+    sets = {"good": features("good", 0.3), f"random:{EVIL}": features("bad", 2.0)}
+    found = study(sets, costs={"good": Cost(50.0, 10**8)})
+    best = found[found.best]
+    background = background_predicts(border(small(root, names, 32)), labels) if labels else None
+    harm = {
+        (kind, level): stability(best.features.vectors, features("x", level).vectors, labels)
+        for kind in ("noise", "scale")
+        for level in (0.1, 0.5, 1.0)
+    }
+    seen = findings(best, background=background)
+    return Choosing(root, found, seen, harm, (), {"gone": f"'{EVIL}' failed"}, ((EVIL, "not an image"),))
+
+
+@pytest.fixture(scope="module")
+def chosen(photos) -> Choosing:
+    return made(photos)
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, and whether every element is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.fetched += [
+            v for k, v in attrs if k in ("src", "href", "srcset") and v and not v.startswith("#")
+        ]
+        if tag not in ("meta", "img", "br", "link", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def test_the_page_is_whole_and_fetches_nothing(chosen):
+    text = render(chosen, at=datetime(2026, 1, 2, tzinfo=UTC))
+    page = Page(text)
+    assert page.wrong == []
+    assert page.open == []
+    assert page.fetched
+    assert all(source.startswith("data:image/jpeg") for source in page.fetched)
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert "prefers-color-scheme:dark" in text
+    assert "@media print" in text
+    assert "2026-01-02" in text
+
+
+def test_hostile_names_stay_text(chosen):
+    text = render(chosen)
+    assert EVIL not in text
+    assert "&lt;script&gt;" in text
+    assert "a &amp; b" in text
+
+
+def test_every_number_stands_with_chance_protocol_and_meaning(chosen):
+    text = render(chosen)
+    best = chosen.study[chosen.study.best]
+    for name, measure in best.measures.items():
+        assert name in text
+        if measure.defined:
+            assert number(measure.value) in text
+            assert re.sub("[&<>']", "", measure.protocol)[:30] in re.sub(r"&[a-z#0-9]+;|[&<>']", "", text)
+    assert "Take good" in text
+    assert "random weights takes part" in text
+    assert "not an image" in text
+
+
+def test_the_data_is_strict_json_and_can_be_compared(chosen, tmp_path):
+    page, data = write_report(chosen, tmp_path / "out")
+    assert page.read_text(encoding="utf-8").startswith("\n<!doctype") or "<!doctype html>" in page.read_text()
+    loaded = json.loads(data.read_text(), parse_constant=pytest.fail)
+    assert loaded == json.loads(json.dumps(report_data(chosen)))
+    assert loaded["best"] == "good"
+    assert len(loaded["backbones"][0]["per_image"]["mAP"]) == 36
+    changes = compare(read_report(page), read_report(tmp_path / "out"))
+    assert {change.verdict for change in changes} <= {"within noise"}
+    assert list((tmp_path / "out").glob("*.tmp")) == []
+
+
+def test_without_labels_the_page_says_what_it_cannot_say(photos):
+    text = render(made(photos, labelled=False))
+    assert "no backbone is recommended" in text
+    assert "linear probe accuracy" not in text
+    assert Page(text).wrong == []
+
+
+def test_small_things():
+    assert [number(v) for v in (0.12345, 12.34, 345.6, -1.5, 17.0, None, float("nan"))] == [
+        "0.123",
+        "12.3",
+        "346",
+        "−1.500",
+        "17",
+        "–",
+        "–",
+    ]
+    assert ticks(0.1, 0.9) == [0.2, 0.4, 0.6, 0.8]
+    assert short("local-dir:/a/b/net") == "net"
+    assert short("torchvision:squeezenet1_1=/w/file.safetensors") == "squeezenet1_1"
+    assert short("classic:hog") == "classic:hog"
+
+
+def test_names_as_typed(tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.touch()
+    rules = {"pooling": None, "size": None, "device": "auto"}
+    job = parse(f"torchvision:vgg16={weights}", tmp_path, **rules)
+    assert (job.name, job.weights, job.pretrained) == ("torchvision:vgg16", str(weights), True)
+    assert not parse("random:resnet18", tmp_path, **rules).pretrained
+    assert parse("a", tmp_path, **rules).folder(tmp_path) != parse("b", tmp_path, **rules).folder(tmp_path)
+
+
+def test_one_pass_each_cached_and_a_backbone_that_fails_stops_nothing(photos, tmp_path):
+    seen = []
+    options = {"stable": 12, "cache": tmp_path, "on_progress": lambda *step: seen.append(step)}
+    names = ["classic:colour", "no_such_network_at_all"]
+    first = choose(photos, names, **options)
+    assert list(first.failed) == ["no_such_network_at_all"]
+    assert first.study.best == "classic:colour"
+    assert first.study["classic:colour"].cost.memory_bytes > 10**7
+    assert ("classic:colour", 36, 36) in seen
+    assert len(first.stability) == 27
+    seen.clear()
+    second = choose(photos, ["classic:colour"], **options | {"stable": 0})
+    assert seen[0][1] == 36  # all of them came from the cache
+    assert second.study["classic:colour"].cost == first.study["classic:colour"].cost
+    assert "classic:colour" in render(first)
+
+
+def test_a_folder_that_is_not_there_and_only_failures_are_errors(photos, tmp_path):
+    with pytest.raises(InvalidInput, match="no folder"):
+        choose(tmp_path / "gone", ["embedded"])
+    with pytest.raises(InvalidInput, match="only once"):
+        choose(photos, ["embedded", "embedded"])
+    with pytest.raises(BackboneError, match="no_such_network"):
+        choose(photos, ["no_such_network_at_all"], cache=tmp_path)
