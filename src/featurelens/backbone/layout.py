@@ -1,4 +1,4 @@
-"""How each layer's output is laid out, found by running shapes only (no arithmetic) at several sizes.
+"""How each layer's output is laid out, found by looking at which axes grow with what.
 
 An axis that grows with the batch is the batch, one that grows with the height is rows, with the width
 columns, with both tokens; one that never grows holds channels. From four sizes the number of prefix tokens
@@ -7,21 +7,24 @@ follows exactly: tokens minus prefix = rows × columns has rank one in (height, 
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from featurelens.backbone.nested import tensors
-from featurelens.backbone.token_grid import Axis, Grid, Layout
+from featurelens.backbone.find_layer import find_layer
+from featurelens.backbone.layout_guess import grid_of, guess_layout
+from featurelens.backbone.shape_probe import Forward, Shape, probe_shapes
+from featurelens.backbone.token_grid import NCHW, Axis, Grid, Layout
+from featurelens.backbone.token_order import in_rows
 from featurelens.errors import LayerError
 
-Forward = Callable[[nn.Module, Tensor], Any]
-Shapes = dict[str, list[tuple[int, ...]]]
-_PROBE_FAILURES = (RuntimeError, AssertionError, ValueError, TypeError, AttributeError, IndexError, KeyError)
+_GROWTH: dict[tuple[bool, bool, bool], Axis] = {
+    (True, False, False): "batch",
+    (False, True, False): "row",
+    (False, False, True): "col",
+    (False, True, True): "token",
+    (False, False, False): "channel",
+}
 
 
 def layout_of(
@@ -34,7 +37,11 @@ def layout_of(
     """
     found = layouts(module, [name], size, forward=forward, channels=channels)[name]
     if len(found) != 1:
-        raise LayerError(f"The layer '{name}' gives {len(found)} tensors; use layouts() and choose one.")
+        raise LayerError(
+            f"The layer '{name}' gives {len(found)} tensors. Use layouts() and choose one."
+            if found
+            else f"The layer '{name}' does not run, so its layout is unknown."
+        )
     return found[0]
 
 
@@ -46,96 +53,52 @@ def layouts(
     forward: Forward | None = None,
     channels: int = 3,
 ) -> dict[str, tuple[Layout, ...]]:
-    """For each layer the layout of every tensor it gives, at an input of `size` = (rows, columns).
+    """For each layer the layout of every tensor it gives at an input of `size` = (rows, columns).
 
-    Works on a weightless copy of the module on the meta device: the module itself is not run.
+    Runs a weightless copy, not the module. A layer that does not run has no layouts (an empty tuple); an
+    axis that cannot be told is "unknown", as where windows are joined with the batch. A network that takes
+    one size only is rebuilt at others (timm), else its shapes must tell. Raises LayerError for an unknown
+    layer or a size that the network does not take.
     """
-    rows, cols = size
-    probes = [
-        (2, rows, cols),
-        (3, rows, cols),
-        (2, 2 * rows, cols),
-        (2, rows, 2 * cols),
-        (2, 2 * rows, 2 * cols),
-    ]
-    run = forward or (lambda net, x: net(x))
-    base = _shapes(module, names, probes[0], run, channels)
-    try:
-        shapes = [base, *(_shapes(module, names, p, run, channels) for p in probes[1:])]
-    except _PROBE_FAILURES as error:
-        raise LayerError(f"cannot resize {type(module).__name__}: {error}") from error
-    return {
-        name: tuple(_layout([s[name][i] for s in shapes], size) for i in range(len(base[name])))
-        for name in names
-    }
-
-
-def _shapes(module: nn.Module, names: Sequence[str], probe: Grid3, run: Forward, channels: int) -> Shapes:
-    net = weightless(module)
-    batch, rows, cols = probe
-    found: Shapes = {}
-
-    def note(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            found[name] = [tuple(t.shape) for t in tensors(output)]
-
-        return hook
-
+    probed = probe_shapes(module, names, size, forward=forward, channels=channels)
+    found: dict[str, tuple[Layout, ...]] = {}
     for name in names:
-        if name:
-            net.get_submodule(name).register_forward_hook(note(name))
-    if hasattr(net, "set_input_size"):
-        cast(Any, net).set_input_size((rows, cols))
-    with torch.no_grad():
-        found[""] = [
-            tuple(t.shape) for t in tensors(run(net, torch.empty(batch, channels, rows, cols, device="meta")))
-        ]
+        layer, _ = find_layer(module, name)
+        part = module.get_submodule(layer)
+        of_sizes = [shapes[name] for shapes in (probed.base, probed.batch, *(probed.grown or ()))]
+        told = []
+        for shape, *others in zip(*of_sizes, strict=False):
+            if any(len(other) != len(shape) for other in others):
+                layout = Layout(("unknown",) * len(shape))
+            elif probed.grown is None:
+                layout = guess_layout(part, shape, others[0], size, module)
+            else:
+                layout = _layout(shape, others, size, part, layer)
+            told.append(in_rows(module, layer, shape, layout))
+        found[name] = tuple(told)
     return found
 
 
-Grid3 = tuple[int, int, int]
-
-
-def weightless(module: nn.Module) -> nn.Module:
-    """A copy in eval mode whose parameters, buffers and other tensors hold no memory (device meta)."""
-    memo: dict[int, Any] = {}
-    for part in module.modules():
-        for value in vars(part).values():
-            for tensor in tensors(value):
-                empty = tensor.detach().to("meta")
-                memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
-    return copy.deepcopy(module, memo).eval()
-
-
-def _layout(shapes: list[tuple[int, ...]], size: Grid) -> Layout:
-    base, batch, tall, wide, both = shapes
+def _layout(base: Shape, others: list[Shape], size: Grid, part: nn.Module, name: str) -> Layout:
     axes: list[Axis] = []
-    for i, n in enumerate(base):
-        grows = (batch[i] != n, tall[i] != n, wide[i] != n)
-        kinds: dict[tuple[bool, bool, bool], Axis] = {
-            (True, False, False): "batch",
-            (False, True, False): "row",
-            (False, False, True): "col",
-            (False, True, True): "token",
-            (False, False, False): "channel",
-        }
-        if grows not in kinds:
-            return Layout(tuple("token" for _ in base))
-        axes.append(kinds[grows])
-    if axes == ["batch", "channel", "channel", "channel"]:
-        axes[2:] = ["row", "col"]
+    for n, batch, tall, wide, _ in zip(base, *others, strict=True):
+        axis = _GROWTH.get((batch != n, tall != n, wide != n), "unknown")
+        if axis == "batch" and (n, batch) != (2, 3):
+            axis = "unknown"  # the batch times a number of windows or heads
+        axes.append(axis)
+    if axes == ["batch", "channel", "channel", "channel"] and (not name or _makes_planes(part)):
+        return NCHW  # a pooling to a fixed size
     if axes.count("token") != 1:
         return Layout(tuple(axes))
     t = axes.index("token")
-    prefix, grid = _token_grid(base[t], tall[t], wide[t], both[t], size)
-    return Layout(tuple(axes), prefix, grid)
+    base_n, _, tall_n, wide_n, both_n = (shape[t] for shape in (base, *others))
+    numerator, denominator = base_n * both_n - tall_n * wide_n, base_n + both_n - tall_n - wide_n
+    prefix = numerator // denominator if denominator else -1
+    if denominator == 0 or numerator % denominator or not 0 <= prefix < base_n:
+        axes[t] = "unknown"
+        return Layout(tuple(axes))
+    return Layout(tuple(axes), prefix, grid_of(base_n - prefix, size))
 
 
-def _token_grid(base: int, tall: int, wide: int, both: int, size: Grid) -> tuple[int, Grid]:
-    numerator, denominator = base * both - tall * wide, base + both - tall - wide
-    if denominator == 0 or numerator % denominator:
-        raise LayerError(f"Token counts {base}, {tall}, {wide}, {both} do not come from a grid.")
-    prefix = numerator // denominator
-    places = base - prefix
-    pairs = [(r, places // r) for r in range(1, places + 1) if places % r == 0]
-    return prefix, min(pairs, key=lambda g: abs(math.log(g[0] * size[1] / (g[1] * size[0]))))
+def _makes_planes(part: nn.Module) -> bool:
+    return isinstance(part, nn.Conv2d | nn.BatchNorm2d) or "pool" in type(part).__name__.lower()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from featurelens.backbone.find_layer import find_layer
 from featurelens.backbone.hooks import mine
 from featurelens.backbone.nested import map_tensors
 from featurelens.errors import LayerError
@@ -76,7 +76,7 @@ def alter(module: nn.Module, changes: Mapping[str, Callable[[Any], Any]]) -> Ite
     ...     net(torch.ones(2)).sum().item()
     0.0
     """
-    wanted = {name: _resolve(module, name) for name in changes}
+    wanted = {name: find_layer(module, name) for name in changes}
     calls: dict[str, int] = defaultdict(int)
 
     def on_output(layer: str, output: Any) -> Any:
@@ -103,7 +103,7 @@ class Tapped(Mapping[str, Any]):
         if isinstance(names, str):
             raise LayerError(f"Pass a list of layer names, not the single name '{names}'.")
         self._module = module
-        self._wanted = {name: _resolve(module, name) for name in names}
+        self._wanted = {name: find_layer(module, name) for name in names}
         self._layers = {layer for layer, _ in self._wanted.values()}
         self._stop_after = stop_after
         self._outputs: dict[str, list[Any]] = {}
@@ -123,7 +123,7 @@ class Tapped(Mapping[str, Any]):
 
     def calls(self, name: str) -> list[Any]:
         """The outputs of all calls of a layer in the last pass, first call first."""
-        layer, _ = _resolve(self._module, name)
+        layer, _ = find_layer(self._module, name)
         if not self._outputs.get(layer):
             raise LayerError(
                 f"The layer '{name}' did not run. Run the network inside the `with` first; if you did, this "
@@ -133,7 +133,7 @@ class Tapped(Mapping[str, Any]):
         return self._outputs[layer]
 
     def __getitem__(self, name: str) -> Any:
-        layer, call = self._wanted.get(name) or _resolve(self._module, name)
+        layer, call = self._wanted.get(name) or find_layer(self._module, name)
         if layer not in self._layers:
             raise LayerError(f"The layer '{name}' is not tapped; tapped are: {', '.join(self._wanted)}.")
         outputs = self.calls(layer)
@@ -189,17 +189,3 @@ def _hooks(
             handles.callback(module.get_submodule(layer).register_forward_hook(watch(layer)).remove)
         handles.callback(module.register_forward_hook(mine(lambda *_: on_finish())).remove)
         yield
-
-
-def _resolve(module: nn.Module, name: str) -> tuple[str, int | None]:
-    known = dict(module.named_modules(remove_duplicate=False))
-    if name in known:
-        return name, None
-    layer, at, call = name.rpartition("@")
-    if at and layer in known and call.isdecimal():
-        return layer, int(call)
-    close = get_close_matches(layer if at else name, known, n=5, cutoff=0.4)
-    tail = f"Close matches: {', '.join(close)}." if close else f"Its {len(known)} layers have other names."
-    raise LayerError(
-        f"{type(module).__name__} has no layer '{name}'. {tail} `layers(module, sample)` lists them all."
-    )

@@ -173,14 +173,18 @@ def _export(backbone: TorchBackbone, file: Path, *, dynamo: bool) -> None:
     program.save(file)  # above 2 GB the weights go into a second file beside it
 
 
-def _test_images(backbone: TorchBackbone) -> UInt8[np.ndarray, "4 row col 3"]:
-    """Four images with structure at every scale (noise summed over octaves), the same each time."""
+def _test_images(backbone: TorchBackbone) -> UInt8[np.ndarray, "6 row col 3"]:
+    """Four images with structure at every scale, a black and a white one; the same each time.
+
+    Flat ones because there a rounded constant (a variance, an epsilon) can become a division by zero.
+    """
     random, fit = np.random.default_rng(0), backbone.spec.fit
     total = np.zeros((4, fit.rows, fit.cols, 3))
     for step in (2, 8, 32):
         coarse = random.normal(size=(4, fit.rows // step + 1, fit.cols // step + 1, 3))
         total += np.repeat(np.repeat(coarse, step, 1), step, 2)[:, : fit.rows, : fit.cols]
-    return (127 + 40 * total).clip(0, 255).astype(np.uint8)
+    flat = np.stack([np.zeros_like(total[0]), np.full_like(total[0], 255)])
+    return np.concatenate([127 + 40 * total, flat]).clip(0, 255).astype(np.uint8)
 
 
 @contextmanager

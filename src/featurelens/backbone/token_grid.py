@@ -12,7 +12,7 @@ from torch import Tensor
 from featurelens.backbone.nested import tensors
 from featurelens.errors import LayerError
 
-Axis = Literal["batch", "channel", "row", "col", "token"]
+Axis = Literal["batch", "channel", "row", "col", "token", "unknown"]
 Grid = tuple[int, int]
 
 
@@ -32,7 +32,10 @@ class Layout:
     @property
     def spatial(self) -> bool:
         """Whether the output has places: rows and columns, or one axis of tokens."""
-        return sorted(a for a in self.axes if a not in ("batch", "channel")) in (["col", "row"], ["token"])
+        return self.arrange is not None or sorted(set(self.axes) - {"batch", "channel"}) in (
+            ["col", "row"],
+            ["token"],
+        )
 
 
 NCHW = Layout(("batch", "channel", "row", "col"))

@@ -61,12 +61,11 @@ def _whole(backbone: Any) -> Callable[[UInt8[np.ndarray, "batch row col 3"]], An
 def _layouts(module: Any, names: Sequence[str], size: tuple[int, int]) -> dict[str, Any]:
     from featurelens.backbone.layout import layouts
 
-    bare = {name: name.partition("@")[0] for name in names}
     try:
-        found = layouts(module, sorted(set(bare.values())), size)
-    except (LayerError, AttributeError, KeyError):
-        return {}  # a network of fixed size, or a name that `tap` will refuse better: shapes must do
-    return {name: found[plain][0] for name, plain in bare.items() if len(found.get(plain, ())) == 1}
+        found = layouts(module, names, size)
+    except LayerError:
+        return {}  # not to be run for its shapes alone: those of its outputs must do
+    return {name: of_name[0] for name, of_name in found.items() if len(of_name) == 1}
 
 
 def _pooled(name: str, output: Any, layout: Any, pooling: str) -> Float[np.ndarray, "batch _"]:

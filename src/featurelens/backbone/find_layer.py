@@ -1,0 +1,28 @@
+"""A layer by its name, or an error that lists the names which come close."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from torch import nn
+
+from featurelens.errors import LayerError
+
+
+def find_layer(module: nn.Module, name: str) -> tuple[str, int | None]:
+    """The layer's own name and, for "name@k", the number of its call; LayerError for an unknown layer.
+
+    >>> find_layer(nn.Sequential(nn.ReLU()), "0@2")
+    ('0', 2)
+    """
+    known = dict(module.named_modules(remove_duplicate=False))
+    if name in known:
+        return name, None
+    layer, at, call = name.rpartition("@")
+    if at and layer in known and call.isdecimal():
+        return layer, int(call)
+    close = get_close_matches(layer if at else name, known, n=5, cutoff=0.4)
+    tail = f"Close matches: {', '.join(close)}." if close else f"Its {len(known)} layers have other names."
+    raise LayerError(
+        f"{type(module).__name__} has no layer '{name}'. {tail} `layers(module, sample)` lists them all."
+    )
