@@ -27,8 +27,8 @@ quick: $(VENV)/.dev  ## the tests that take seconds
 slow: $(VENV)/.dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.dev  ## every benchmark beside its peers; prints what is not met
-	$(BIN)/python benchmarks/run_all.py
+bench: $(VENV)/.dev  ## every benchmark beside its peers; prints what is not met, keeps docs/figures.md
+	$(BIN)/python benchmarks/run_all.py --write docs/figures.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
