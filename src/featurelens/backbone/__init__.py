@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ BACKBONES = Catalog(
     group="featurelens.backbones",
 )
 
+_PATHS = ("local-dir", "onnx", "bundle")
+
 
 def load_backbone(
     name: str = "embedded",
@@ -32,7 +35,7 @@ def load_backbone(
     engine: Engine = "auto",
     device: str = "auto",
     pretrained: bool = True,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     size: int | None = None,
     threads: int | None = None,
     mean: Triple | None = None,
@@ -54,13 +57,15 @@ def load_backbone(
     scheme, colon, rest = name.partition(":")
     if not colon:
         scheme, rest = ("embedded", name) if name == "embedded" else ("timm", name)
+    if scheme in _PATHS:
+        rest = os.path.abspath(os.path.expanduser(rest))  # a gallery keeps the name, and is opened anywhere
     request = Request(
         scheme,
         rest,
         engine=engine,
         device=device,
         pretrained=pretrained,
-        weights=weights,
+        weights=Path(weights).expanduser() if weights else None,
         size=size,
         threads=threads,
         mean=mean,

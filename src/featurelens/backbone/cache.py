@@ -100,7 +100,7 @@ def _entry_of(request: Request) -> Path:
 
 
 def _wording(request: Request) -> dict[str, Any]:
-    path = request.rest if request.scheme != "local-dir" else str(Path(request.rest).expanduser().resolve())
+    path = request.rest if request.scheme != "local-dir" else str(Path(request.rest).resolve())
     return {
         "name": request.name,
         "scheme": request.scheme,
@@ -109,14 +109,14 @@ def _wording(request: Request) -> dict[str, Any]:
         "size": request.size,
         "mean": request.mean,
         "std": request.std,
-        "weights": str(request.weights.expanduser().resolve()) if request.weights else None,
+        "weights": str(request.weights.resolve()) if request.weights else None,
     }
 
 
 def _source(request: Request, repo: str | None) -> dict[str, Any]:
-    files = [request.weights.expanduser()] if request.weights else []
+    files = [request.weights] if request.weights else []
     if request.scheme == "local-dir":
-        files += sorted(p for p in Path(request.rest).expanduser().glob("*") if p.is_file())
+        files += sorted(p for p in Path(request.rest).glob("*") if p.is_file())
     return {
         "files": [_stamp(f) for f in files],
         "versions": versions(),

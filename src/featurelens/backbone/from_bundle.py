@@ -14,7 +14,7 @@ from featurelens.errors import BackboneError
 def load(request: Request) -> Backbone:
     """The backbone in the folder DIR; BackboneError if it is no bundle, not whole, or lacks what torch needs."""
     request.refuse("A bundle", size=request.size, weights=request.weights, mean=request.mean, std=request.std)
-    folder = Path(request.rest).expanduser()
+    folder = Path(request.rest)
     if request.engine != "torch":
         return open_bundle(folder, threads=request.threads, name=request.name)
     bundle = read_bundle(folder)

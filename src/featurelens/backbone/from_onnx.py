@@ -31,7 +31,7 @@ def load(request: Request) -> OpenVINOBackbone:
         raise BackboneError(
             "An ONNX file runs on OpenVINO; engine='torch' needs the network it was made from."
         )
-    file = Path(request.rest).expanduser()
+    file = Path(request.rest)
     side = _side_file(file)
     fit = _fit(side, file)
     graph = understand(file, request.size or (fit.rows if "rows" in side.get("fit", {}) else None))

@@ -14,6 +14,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from featurelens.backbone import hub
+from featurelens.backbone.offered import no_network
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import Request
 from featurelens.backbone.torch_backbone import TorchBackbone, pick_device
@@ -72,7 +73,7 @@ def _identity(module: Any) -> str:
 
 def _checked_name(request: Request) -> str:
     if request.scheme == "local-dir":
-        folder = Path(request.rest).expanduser()
+        folder = Path(request.rest)
         if not (folder / "config.json").is_file():
             raise BackboneError(
                 f"local-dir:{request.rest} must be a folder with config.json and model.safetensors "
@@ -81,12 +82,11 @@ def _checked_name(request: Request) -> str:
         return f"local-dir:{folder}"
     architecture, _, tag = request.rest.partition(".")
     if not timm.is_model(architecture):
-        hint = "'featurelens models' lists all; other kinds are torchvision:NAME, local-dir:PATH, onnx:FILE."
-        raise unknown("network", request.rest, timm.list_models(), hint=hint)
-    tags = timm.list_pretrained(f"{architecture}*") if hasattr(timm, "list_pretrained") else []
-    tags = tags or timm.list_models(f"{architecture}.*", pretrained=True)
-    if tag and request.pretrained and request.rest not in tags:
-        raise unknown("pretrained network", request.rest, tags)
+        raise no_network(request, timm.list_models())
+    if tag and request.pretrained and request.weights is None:
+        tags = timm.list_models(f"{architecture}.*", pretrained=True)
+        if request.rest not in tags:
+            raise unknown("pretrained network", request.rest, tags)
     return request.rest
 
 

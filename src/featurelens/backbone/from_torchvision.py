@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 
 from featurelens.backbone import hub
+from featurelens.backbone.offered import no_network
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import Request, Triple
 from featurelens.backbone.torch_backbone import TorchBackbone, pick_device
 from featurelens.backbone.weights import load_into
-from featurelens.catalog import unknown
 from featurelens.images.fit import Fit
 
 _LICENCE = "BSD-3-Clause (torchvision), trained on ImageNet"
@@ -29,7 +29,7 @@ def build(request: Request) -> TorchBackbone:
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if request.rest not in known:
-        raise unknown("torchvision network", request.rest, known)
+        raise no_network(request, known)
     enum: Any = torchvision.models.get_model_weights(request.rest)
     chosen = enum.DEFAULT if request.pretrained and request.weights is None else None
     with torch.random.fork_rng(devices=[]), hub.plain_errors(request.name):

@@ -18,9 +18,9 @@ from featurelens.shapes import Float32, UInt8
 class Spec:
     """A backbone's identity card; two backbones with equal fingerprints give the same vectors.
 
-    `name` is what the user types, `weights` the SHA-256 of the parameters, `dim` the length of an
-    embedding, `mean` and `std` the normalisation in [0, 1] units, `map_channels` the channels of
-    `maps` (0: the backbone has no map).
+    `name` is what the user types (a path in it is absolute), `weights` the SHA-256 of the parameters, `dim`
+    the length of an embedding, `mean` and `std` the normalisation in [0, 1] units, `map_channels` the
+    channels of `maps` (0: the backbone has no map).
     """
 
     name: str

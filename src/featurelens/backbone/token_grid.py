@@ -56,6 +56,7 @@ def as_map(
     arguments must leave no doubt: a token sequence `[batch, token, channel]` needs `grid` unless it is
     square, a 4-axis output needs `channels_last` unless its two equal axes tell.
 
+    >>> import torch
     >>> as_map(torch.zeros(2, 1 + 4 * 6, 8), prefix_tokens=1, grid=(4, 6)).shape
     torch.Size([2, 8, 4, 6])
     """

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featurelens.backbone import cache
+from featurelens.backbone import cache, offered
 from featurelens.backbone.bundle import open_bundle
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.request import Request, free_cores
@@ -32,8 +32,10 @@ def build(request: Request) -> TorchBackbone:
     for package in ("torch", "torchvision", *(() if request.scheme == "torchvision" else ("timm",))):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "lab", f"The network '{request.name}'")
+    offered.check_name(request)
     try:
-        if request.scheme == "torchvision":
+        library: offered.Library = "torchvision" if request.scheme == "torchvision" else "timm"
+        if library == "torchvision":
             from featurelens.backbone.from_torchvision import build as make
         else:
             from featurelens.backbone.from_timm import build as make
@@ -43,6 +45,8 @@ def build(request: Request) -> TorchBackbone:
             f"torch or torchvision does not import ({str(error).strip().splitlines()[0]}). Installed: {found}. "
             "They must be of one build: pip install --upgrade torch torchvision. 'featurelens doctor' tells more."
         ) from error
+    if offered.kept(library) is None:
+        offered.keep(library)  # the next typo is told at once
     import torch
 
     cores = request.threads or min(torch.get_num_threads(), free_cores())

@@ -23,7 +23,6 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     Raises BackboneError for a file that is missing, damaged, no state dict, or a pickle that holds more
     than tensors: opening that could run code, so it is not opened.
     """
-    file = file.expanduser()
     if not file.is_file():
         raise BackboneError(f"There is no weights file {file}.")
     if file.suffix == ".safetensors":

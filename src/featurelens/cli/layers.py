@@ -24,10 +24,11 @@ def layers(
     from rich.table import Table
 
     from featurelens.backbone import load_backbone
-    from featurelens.backbone.torch_backbone import TorchBackbone
     from featurelens.errors import BackboneError
 
     network = load_backbone(backbone, engine="torch", pretrained=pretrained, say=say)
+    from featurelens.backbone.torch_backbone import TorchBackbone  # seconds; a typo is told before
+
     if not isinstance(network, TorchBackbone):
         raise BackboneError(
             f"'{backbone}' shows no layers; name a timm or torchvision network, e.g. resnet18."
