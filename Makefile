@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SETUP  := pyproject.toml constraints.txt
 ALL    := lab,export,heif,table,demo
 
-.PHONY: demo test lint quick slow bench clean
+.PHONY: demo test lint quick slow bench docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.base  ## index the demo photos (or IMAGES=DIR) and search them
@@ -29,6 +29,9 @@ slow: $(VENV)/.dev  ## the tests that take minutes
 
 bench: $(VENV)/.dev  ## every benchmark beside its peers; prints what is not met, keeps docs/figures.md
 	$(BIN)/python benchmarks/run_all.py --write docs/figures.md
+
+docs: $(VENV)/.dev  ## the reference of the command line, from --help
+	$(BIN)/python -m typer featurelens.cli.main utils docs --name featurelens --output docs/cli.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from featurelens.shapes import UInt8
 CHUNK = 64
 
 
+@runtime_checkable
 class Pairs(Protocol):
     """Gives positive pairs; what it gives at a step depends on the step and the seed only."""
 
