@@ -10,14 +10,28 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An own cache folder, and no way to the network, while it is in use."""
-    folder = tmp_path_factory.mktemp("cache")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `cache` names."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def cache(cache_folder: Path) -> Iterator[Path]:
+    """An own cache folder shared by the modules of this room, and no way to the network."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FEATURELENS_CACHE", str(folder))
+        patch.setenv("FEATURELENS_CACHE", str(cache_folder))
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setenv("HF_HOME", str(folder / "hub"))
-        yield folder
+        patch.setenv("HF_HOME", str(cache_folder / "hub"))
+        yield cache_folder
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that holds nothing yet, for one test."""
+    monkeypatch.setenv("FEATURELENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,12 @@ def no_network(request: Request, known: list[str]) -> UnknownName:
     """The error for a name that a library does not have."""
     if request.scheme == "torchvision":
         return unknown("torchvision network", request.rest, known)
-    hint = "'featurelens models' lists all; other kinds are torchvision:NAME, local-dir:PATH, onnx:FILE."
-    return unknown("network", request.rest, known, hint=hint)
+    torchvisions = kept("torchvision")
+    if torchvisions and request.rest in torchvisions.trained:
+        hint = f"torchvision has one of that name: torchvision:{request.rest}."
+    else:
+        hint = "'featurelens models' lists all; other kinds are torchvision:NAME, local-dir:PATH, onnx:FILE."
+    return unknown("network", request.rest, ["embedded", *known], hint=hint)
 
 
 def _file(library: Library) -> Path:
