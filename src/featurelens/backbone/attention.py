@@ -45,7 +45,7 @@ def attention_weights(module: nn.Module) -> Iterator[Mapping[str, Tensor]]:
     with ExitStack() as stack:
         stack.callback(module.register_forward_pre_hook(mine(start), prepend=True).remove)
         for name, part in module.named_modules():
-            if _attends(part):
+            if attends(part):
                 stack.callback(part.register_forward_pre_hook(enter(name)).remove)
                 stack.callback(part.register_forward_hook(mine(lambda *_: _drop(running))).remove)
         stack.enter_context(_Explicit(read, running))
@@ -56,7 +56,7 @@ def _drop(running: list[str]) -> None:
     running.pop()
 
 
-def _attends(part: nn.Module) -> bool:
+def attends(part: nn.Module) -> bool:
     known = (
         isinstance(part, nn.MultiheadAttention) or hasattr(part, "fused_attn") or hasattr(part, "attn_drop")
     )

@@ -77,8 +77,8 @@ def load_into(module: nn.Module, file: Path) -> None:
     other = [
         f"{n} {tuple(given[n].shape)} instead of {tuple(wanted[n].shape)}"
         for n in common
-        if wanted[n].shape != given[n].shape
-    ]
+        if wanted[n].shape != given[n].shape and not (wanted[n].ndim == 0 and given[n].shape == (1,))
+    ]  # torch itself takes [1] for a scalar: so old files hold num_batches_tracked
     if missing or extra or other:
         told = [
             f"{len(names)} {what}, e.g. {', '.join(names[:3])}"
