@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,36 @@ def test_the_embedding_is_timms_pre_logits(name: str, pixels: np.ndarray) -> Non
     found = net.embed(pixels[:2])
     assert found.shape == (2, net.spec.dim)
     assert np.abs(found - wanted.numpy()).max() <= 1e-5
+    assert np.abs(found[::-1] - wanted.numpy()).max() > 1e-4, "sabotage: the two images exchanged"
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [("efficientnet_b0", 1280), ("resnet50", 2048), pytest.param("vgg16", 4096, marks=pytest.mark.slow)],
+)
+def test_the_usual_names_give_pooled_embeddings_of_probed_length(name: str, dim: int) -> None:
+    net = tiny(name)
+    drawn = np.random.default_rng(0).integers(0, 256, (2, net.spec.fit.rows, net.spec.fit.cols, 3), np.uint8)
+    _, wanted = timms_own(name, drawn)
+    found = net.embed(drawn)
+    assert found.shape == (2, dim) == (2, net.spec.dim)
+    assert np.abs(found - wanted.numpy()).max() <= 1e-5 * float(wanted.abs().max())
+    assert net.maps(drawn).shape == (2, net.spec.map_channels, 7, 7)
+
+
+def test_real_mobilenet_from_a_local_folder(shared: Path) -> None:
+    folder = shared / "weights" / "mobilenetv2_100.tflite_in1k"
+    net = load_backbone(f"local-dir:{folder}", engine="torch", device="cpu")
+    fit = net.spec.fit
+    assert (fit.rows, fit.cols, net.spec.mean, net.spec.licence) == (224, 224, (0.5, 0.5, 0.5), "apache-2.0")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    module = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    with torch.inference_mode():
+        features = module.forward_features(torch.from_numpy(pixels).movedim(3, 1).float() / 127.5 - 1)
+        wanted = module.forward_head(features, pre_logits=True).numpy()
+    assert np.abs(net.embed(pixels) - wanted).max() <= 1e-5
+    assert np.abs(net.maps(pixels) - features.numpy()).max() <= 1e-5
+    assert wanted.std() > 0.1
 
 
 def test_the_comparison_sees_wrong_preprocessing(pixels: np.ndarray) -> None:
