@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -59,7 +60,8 @@ def read(path: Path) -> dict[str, Any]:
     """The raw contents of a checkpoint; raises BackboneError when it cannot be read."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
         raise BackboneError(
-            f"The checkpoint {path} cannot be read ({error}). Delete it to start again."
+            f"The checkpoint {path} cannot be read ({reason}). Delete it to start again."
         ) from error

@@ -99,12 +99,13 @@ def pretrain(
     recipe: Recipe, pairs: Callable[[int], Pairs], held: Pairs, out: Path, *,
     device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
     initial: Path | None = None, keep_going: Callable[[], bool] = lambda: True,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Learner:  # fmt: skip
     """Train until the recipe's last step and return the averaged (EMA) learner.
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
-    `save_every` steps; a later call goes on from there. `initial` is another run's checkpoint to start from.
-    Raises CollapsedRun when the run is dead.
+    `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there.
+    `initial` is another run's checkpoint to start from. Raises CollapsedRun when the run is dead.
     """
     torch.manual_seed(recipe.seed)
     learner = Learner(recipe)
@@ -143,6 +144,7 @@ def pretrain(
         optimizer.step()
         follow(average, learner, min(recipe.ema, (step + 1) / (step + 10)))
         done = step + 1
+        on_progress(done, recipe.steps)
         if done % save_every == 0 or done == recipe.steps or not keep_going():
             health = held_aside(average, held, augment, recipe)
             say(f"step {done}/{recipe.steps}  {size} px  loss {loss.item():.3f}  {health}")

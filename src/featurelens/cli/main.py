@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+from featurelens.cli.assess import assess
+from featurelens.cli.compare import compare
 from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
 from featurelens.cli.index import index
@@ -21,10 +23,14 @@ COMMANDS = {
     "index": index,
     "search": search,
     "layers": layers,
+    "assess": assess,
+    "compare": compare,
     "pretrain": pretrain,
     "models": models,
     "doctor": doctor,
 }
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="featurelens",
@@ -58,11 +64,19 @@ def main() -> None:
         notice(f"[bold red]Error:[/] {_plain(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:
-        notice("Interrupted. What was finished is saved; run the same command again to go on.")
-        sys.exit(130)
+        _interrupted()
+    except SystemExit as leaving:  # typer turns Ctrl-C inside a command into this
+        if leaving.code == INTERRUPTED:
+            _interrupted()
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def _interrupted() -> None:
+    notice("Interrupted. What was finished is saved; run the same command again to go on.")
+    sys.exit(INTERRUPTED)
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import Json
-from featurelens.cli.terminal import notice, print_json, say
+from featurelens.cli.terminal import interruptible, notice, print_json, progress_bar, say
 
 
 def pretrain(
@@ -55,7 +55,11 @@ def pretrain(
         pairs, held = procedural(chosen, device=device)
     else:
         pairs, held = from_folder(source, chosen, device=device, say=say)
-    train(chosen, pairs, held, out, device=device, save_every=save_every, say=say, initial=start)
+    with progress_bar("Training", unit="steps") as advance, interruptible() as keep_going:
+        train(chosen, pairs, held, out, device=device, save_every=save_every, say=say, initial=start,
+              keep_going=keep_going, on_progress=advance)  # fmt: skip
+        if not keep_going():
+            raise KeyboardInterrupt
     result = {"checkpoint": out / "checkpoint.pt", "steps": chosen.steps}
     if bundle:
         say("fitting the codebook and the projections, exporting")

@@ -84,12 +84,33 @@ def progress_bar(title: str, *, unit: str = "images") -> Iterator[Callable[..., 
 
         def advance(done: int, total: int | None, failed: int = 0) -> None:
             seconds = bar.get_time() - started
-            rate = f"{done / seconds:,.0f} {unit}/s" if done and seconds > 0.2 else ""
+            each = done / seconds if seconds > 0.2 else 0.0
+            rate = f"{each:,.{0 if each >= 10 else 2}f} {unit}/s" if each else ""
             bar.update(
                 task, completed=done, total=total, rate=rate, failed=f"{failed} skipped" if failed else ""
             )
 
         yield advance
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks instead of breaking off: yields `keep_going()`; a second Ctrl-C breaks off at once."""
+    import signal
+
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, before)
+        say("Stopping after this step, and saving; Ctrl-C again breaks off at once.")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: not asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _jsonable(value: Any) -> Any:

@@ -1,0 +1,163 @@
+"""Pretraining: the loop, its checkpoints, its monitor; a network of a few thousand weights."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from featurelens.adapt.contrastive import Learner, pretrain
+from featurelens.adapt.monitor import CollapsedRun, measure
+from featurelens.adapt.pairs import ProceduralPairs
+from featurelens.adapt.recipe import EMBEDDED, OBJECTIVES, Recipe, make_recipe, read_recipe
+from featurelens.adapt.sources import from_folder, procedural
+from featurelens.errors import BackboneError, InvalidInput
+
+TINY = Recipe(
+    options={"channels": [8, 8, 16, 16]}, phases=((5, 32, 16), (2, 40, 8)), projector=(32, 16), warmup=2,
+    precision="fp32", pool=64, pool_size=40, refresh=32, lr=1e-3, ema=0.9,
+)  # fmt: skip
+
+
+def silent(text: str) -> None:
+    """Nothing is said in tests."""
+
+
+@cache
+def sources(pool: int, size: int, seed: int):
+    """Drawing takes longer than training here: equal recipes share their pairs."""
+    return procedural(replace(TINY, pool=pool, pool_size=size, seed=seed))
+
+
+def train(recipe: Recipe, out: Path, **options):
+    pairs, held = sources(recipe.pool, recipe.pool_size, recipe.seed)
+    return pretrain(recipe, pairs, held, out, say=silent, **options)
+
+
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_trains(objective: str, tmp_path: Path) -> None:
+    recipe = replace(TINY, objective=objective, local_views=1, local_size=24)
+    torch.manual_seed(recipe.seed)
+    before = Learner(recipe)
+    after = train(recipe, tmp_path)
+    assert all(p.isfinite().all() for p in after.parameters())
+    assert not same(before.encoder, after.encoder)
+
+
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = train(TINY, tmp_path / "whole")
+    left = iter([True] * 2 + [False] * 9)
+    train(TINY, tmp_path / "stopped", keep_going=lambda: next(left))
+    stopped_at = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["step"]
+    assert 1 <= stopped_at < TINY.steps
+    assert same(train(TINY, tmp_path / "stopped"), whole)
+    assert not same(train(replace(TINY, seed=1), tmp_path / "other"), whole), "the comparison must see a seed"
+
+
+def test_another_recipe_does_not_go_on_with_a_checkpoint(tmp_path: Path) -> None:
+    train(replace(TINY, phases=((1, 32, 4),)), tmp_path)
+    with pytest.raises(InvalidInput, match="temperature"):
+        train(replace(TINY, temperature=0.5), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK nothing")
+    with pytest.raises(BackboneError, match=r"checkpoint\.pt"):
+        train(TINY, tmp_path)
+
+
+def test_a_collapsed_run_is_stopped() -> None:
+    point = torch.ones(64, 8) + 1e-4 * torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(CollapsedRun, match="collapsed"):
+        measure(point, point).check()
+    spread = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    measure(spread, spread).check()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    with pytest.raises(CollapsedRun, match="lower lr"):
+        train(replace(TINY, lr=1e30), tmp_path, save_every=1000)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_pairs_depend_on_step_and_seed_only() -> None:
+    """A pool that was renewed on the way equals one that begins there: what makes a run resumable."""
+    options = {"pool": 128, "views": 2, "size": 24, "refresh": 32, "seed": 3}
+    walked = ProceduralPairs(**options)
+    for step in range(9):
+        source = torch.Generator().manual_seed(step)
+        met = walked.at(step, 6, source)
+    fresh = ProceduralPairs(**options, step=8).at(8, 6, torch.Generator().manual_seed(8))
+    assert all(torch.equal(a, b) for a, b in zip(met, fresh, strict=True))
+
+
+def test_a_folder_of_images_is_a_source_too(tmp_path: Path) -> None:
+    from fixtures.scenes import saved, scene
+
+    for n in range(24):
+        (tmp_path / f"{n}.jpg").write_bytes(saved(scene(n, 48, 48), "JPEG"))
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no")
+    said: list[str] = []
+    pairs, _ = from_folder(tmp_path, TINY, say=said.append)
+    assert any("broken.jpg" in line for line in said)
+    first, second = pairs(0).at(0, 5, torch.Generator().manual_seed(0))
+    assert first.shape == second.shape == (5, 3, 40, 40)
+    (few := tmp_path / "few").mkdir()
+    with pytest.raises(InvalidInput, match="at least 20"):
+        from_folder(few, TINY, say=silent)
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ('objectiv = "simclr"', "objectiv"),
+        ('objective = "simclear"', "simclear"),
+        ('precision = "fp8"', "fp8"),
+        ("phases = [[0, 64, 8]]", "phase"),
+        ("= 3", "TOML"),
+    ],
+)
+def test_a_wrong_recipe_is_told(line: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(line)
+    with pytest.raises(InvalidInput, match=named):
+        read_recipe(tmp_path / "recipe.toml")
+
+
+def test_the_shipped_recipe_is_sound() -> None:
+    recipe = read_recipe(EMBEDDED)
+    assert make_recipe(recipe.to_json()) == recipe
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        "options = { channels = [8, 8, 16, 16] }\nphases = [[90, 32, 16]]\nprojector = [32, 16]\n"
+        'precision = "fp32"\npool = 64\npool_size = 40\nrefresh = 0\n'
+    )
+    command = [Path(sys.executable).with_name("featurelens"), "pretrain", recipe, "--out", tmp_path / "run"]
+    command += ["--threads", "1", "--save-every", "20"]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "checkpoint.pt").exists():
+        assert child.poll() is None, child.communicate()[1]
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    stderr = child.communicate(timeout=60)[1]
+    assert child.returncode == 130, stderr
+    assert "run the same command again" in stderr
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step" in again.stderr
