@@ -136,7 +136,7 @@ def pretrain(
             loss = loss_of(recipe, learner, average, views)
         if not bool(torch.isfinite(loss)):
             raise CollapsedRun(
-                f"The loss is {float(loss)} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
+                f"The loss is {loss.item()} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
