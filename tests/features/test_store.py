@@ -163,3 +163,13 @@ def test_commits_come_in_groups(tmp_path, monkeypatch):
     draw_many(tmp_path / "photos", 20)
     extract(tmp_path / "photos", NumpyBackbone(), store=tmp_path / "store", batch_size=4)
     assert len(list((tmp_path / "store").glob("part-*"))) == 3
+
+
+def test_labels_are_those_of_today(tmp_path):
+    photos, store = tmp_path / "photos", tmp_path / "store"
+    draw_many(photos, 3)
+    names = sorted(p.name for p in photos.iterdir())
+    for labels in ("aab", "bba"):
+        lines = ["file_name,label", *(f"{name},{label}" for name, label in zip(names, labels, strict=True))]
+        (photos / "metadata.csv").write_text("\n".join(lines))
+        assert "".join(extract(photos, NumpyBackbone(), store=store).labels) == labels

@@ -93,7 +93,8 @@ def extract(
         finally:  # also after Ctrl-C: what is done is kept
             batches.close()
             gather.flush()
-        found = merge(parts, specs, order=order) if keep is None else keep.result(specs, order)
+        labelled = {source.id: source.label for source in listed}
+        found = merge(parts, specs, order=order) if keep is None else keep.result(specs, labelled)
     return found if layers is not None else found[EMBEDDING]
 
 

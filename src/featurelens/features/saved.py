@@ -58,8 +58,12 @@ def merge(
     *,
     labelled: bool = True,
     order: list[str] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Features]:
-    """One Features per set from all parts; `order`: only these ids, in this order (default: as written)."""
+    """One Features per set from all parts; `order`: only these ids, in this order (default: as written).
+
+    `labels` are today's by id; those of the parts may have changed since.
+    """
     where: dict[str, tuple[int, int]] = {}
     skipped: dict[str, str] = {}
     for number, part in enumerate(parts):
@@ -71,8 +75,11 @@ def merge(
             where.pop(one, None)
     wanted = list(where) if order is None else [one for one in order if one in where]
     missed = list(skipped) if order is None else [one for one in order if one in skipped]
-    texts = tuple(parts[n].labels[row] for n, row in (where[one] for one in wanted))
-    labels = texts if labelled and any(texts) else None
+    if labels is None:
+        texts = tuple(parts[n].labels[row] for n, row in (where[one] for one in wanted))
+    else:
+        texts = tuple(labels[one] for one in wanted)
+    known = texts if labelled and any(texts) else None
     result = {}
     for name, spec in specs.items():
         vectors = np.empty((len(wanted), spec.dim), np.float32)
@@ -80,5 +87,5 @@ def merge(
             number, row = where[one]
             vectors[i] = parts[number].vectors[name][row]
         pairs = tuple((one, skipped[one]) for one in missed)
-        result[name] = Features(tuple(wanted), vectors, spec, labels, pairs)
+        result[name] = Features(tuple(wanted), vectors, spec, known, pairs)
     return result

@@ -92,10 +92,10 @@ class Store:
         self.known.update(zip(part.ids, part.stamps, strict=True))
         self.known.update((one, stamp) for one, stamp, _ in part.skipped)
 
-    def result(self, specs: Mapping[str, Spec], order: list[str]) -> dict[str, Features]:
-        """All that is in the store of these ids, in this order, as one Features per layer."""
+    def result(self, specs: Mapping[str, Spec], labels: Mapping[str, str]) -> dict[str, Features]:
+        """All that is in the store of the ids of `labels`, in their order, as one Features per layer."""
         parts = [read_part(path, list(self._specs)) for path in part_paths(self._folder)]
-        return merge(parts, specs, order=order)
+        return merge(parts, specs, order=list(labels), labels=labels)
 
 
 def stamp_of(size: int, mtime_ns: int) -> str:
