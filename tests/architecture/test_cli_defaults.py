@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
+from featurelens.cli.assess import assess
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
 from featurelens.cli.search import search
@@ -19,9 +21,14 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, load_backbone),
     (search, Gallery.search),
     (layers, load_backbone),
+    (assess, choose),
+    (assess, write_report),
 ]
 # A gallery remembers its backbone, so the command's own default is "the gallery's".
-DIFFERS_ON_PURPOSE = {("index", "backbone"), ("index", "images"), ("search", "query")}
+DIFFERS_ON_PURPOSE = {("index", "backbone"), ("index", "images"), ("search", "query")} | {
+    ("assess", name)
+    for name in ("backbones", "layers", "pooling")  # texts with commas there, sequences here
+}
 
 
 @pytest.mark.parametrize(("command", "function"), PAIRS, ids=lambda f: getattr(f, "__qualname__", ""))

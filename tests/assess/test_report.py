@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featurelens.assess.background import background_predicts, border
-from featurelens.assess.choose import Choosing, choose, parse, small
+from featurelens.assess.background import background_predicts
+from featurelens.assess.choose import Choosing, choose, frames
 from featurelens.assess.compare import compare, read_report
+from featurelens.assess.extraction import job_of
 from featurelens.assess.findings import findings
 from featurelens.assess.report import render, report_data, write_report
 from featurelens.assess.report.page import number
@@ -58,7 +59,7 @@ def made(root: Path, *, labelled: bool = True) -> Choosing:
     sets = {"good": features("good", 0.3), f"random:{EVIL}": features("bad", 2.0)}
     found = study(sets, costs={"good": Cost(50.0, 10**8)})
     best = found[found.best]
-    background = background_predicts(border(small(root, names, 32)), labels) if labels else None
+    background = background_predicts(frames(root, names), labels) if labels else None
     harm = {
         (kind, level): stability(best.features.vectors, features("x", level).vectors, labels)
         for kind in ("noise", "scale")
@@ -166,11 +167,10 @@ def test_small_things():
 def test_names_as_typed(tmp_path):
     weights = tmp_path / "w.safetensors"
     weights.touch()
-    rules = {"pooling": None, "size": None, "device": "auto"}
-    job = parse(f"torchvision:vgg16={weights}", tmp_path, **rules)
+    job = job_of(f"torchvision:vgg16={weights}", tmp_path)
     assert (job.name, job.weights, job.pretrained) == ("torchvision:vgg16", str(weights), True)
-    assert not parse("random:resnet18", tmp_path, **rules).pretrained
-    assert parse("a", tmp_path, **rules).folder(tmp_path) != parse("b", tmp_path, **rules).folder(tmp_path)
+    assert not job_of("random:resnet18", tmp_path).pretrained
+    assert job_of("a", tmp_path).folder(tmp_path) != job_of("b", tmp_path).folder(tmp_path)
 
 
 def test_one_pass_each_cached_and_a_backbone_that_fails_stops_nothing(photos, tmp_path):

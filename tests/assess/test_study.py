@@ -151,6 +151,25 @@ def test_before_and_after_says_what_is_more_than_noise():
     assert compare(as_report(("a", [high])), as_report(("a", [low])))[0].verdict == "better"
 
 
+def test_on_the_same_images_the_difference_is_tested_in_pairs():
+    """A steady gain of .02 drowns in two independent intervals, and is plain in pairs."""
+    random = np.random.default_rng(0)
+    values = random.random(200)
+    reports = []
+    for gain in (0.0, 0.02):
+        rows = values + gain + 0.01 * random.standard_normal(200)
+        one = Measure("mAP", float(rows.mean()), 200, "", (rows.mean() - 0.04, rows.mean() + 0.04))
+        report = as_report(("net", [one])) | {"data": "x"}
+        report["backbones"][0]["per_image"] = {"mAP": [*rows.tolist()[:-1], None]}
+        reports.append(report)
+    (change,) = compare(*reports)
+    assert change.verdict == "better"
+    assert change.p < 0.001
+    assert change.interval[0] < 0.02 < change.interval[1]
+    (alone,) = compare(reports[0], reports[1] | {"data": "y"})
+    assert (alone.verdict, alone.p) == ("within noise", None)
+
+
 def test_what_is_no_report_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match=r"report\.json"):
         read_report(tmp_path)

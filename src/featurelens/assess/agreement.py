@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from featurelens.assess.arrays import blocks, checked
@@ -9,7 +11,11 @@ from featurelens.assess.interval import jackknife_interval, mean_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
 from featurelens.errors import InvalidInput
-from featurelens.shapes import Float, Int64
+from featurelens.shapes import Float, Float64, Int64
+
+GRAM_ROWS = 2000
+"""Up to so many images an interval of CKA costs little."""
+_Terms = tuple[float, float, float, float, float, float, float, float]
 
 
 def linear_cka(
@@ -42,8 +48,7 @@ def linear_cka(
             "CKA", "one side is the same for every image", n=n, protocol=protocol, better="neither"
         )
 
-    def again(kept: Int64[np.ndarray, "kept"]) -> float:
-        return _cka(_terms(x[kept], y[kept]), len(kept), debiased)
+    again = _of_rows(x, y, debiased)
 
     _, xx, yy, trace_x, trace_y = terms[:5]
     return Measure(
@@ -57,7 +62,33 @@ def linear_cka(
     )
 
 
-_Terms = tuple[float, float, float, float, float, float, float, float]
+def _of_rows(
+    x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "n d2"], debiased: bool
+) -> Callable[[Int64[np.ndarray, "kept"]], float]:
+    """CKA of some of the rows; few images are compared through their Gram matrices, which are made once."""
+    if len(x) > GRAM_ROWS:
+        return lambda kept: _cka(_terms(x[kept], y[kept]), len(kept), debiased)
+    grams: list[Float64[np.ndarray, "n n"]] = []
+
+    def cka(kept: Int64[np.ndarray, "kept"]) -> float:
+        if not grams:
+            centred = (rows - rows.mean(axis=0, dtype=np.float64) for rows in (x, y))
+            grams.extend(rows @ rows.T for rows in centred)
+        inner = []
+        for gram in grams:
+            part = gram[np.ix_(kept, kept)]
+            mean = part.mean(axis=0)
+            inner.append(part - mean - mean[:, None] + mean.mean())
+        return _cka(_gram_terms(*inner), len(kept), debiased)
+
+    return cka
+
+
+def _gram_terms(k: Float64[np.ndarray, "n n"], m: Float64[np.ndarray, "n n"]) -> _Terms:
+    a, b = np.diag(k), np.diag(m)
+    cross, self_x, self_y = np.vdot(k, m), np.vdot(k, k), np.vdot(m, m)
+    sums = (cross, self_x, self_y, a.sum(), b.sum(), a @ b, a @ a, b @ b)
+    return tuple(float(v) for v in sums)  # pyright: ignore[reportReturnType]
 
 
 def _terms(x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "n d2"]) -> _Terms:
@@ -81,9 +112,7 @@ def _terms(x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "n d2"]) -> _Terms
         cross, self_x, self_y = (xy**2).sum(), (xx**2).sum(), (yy**2).sum()
     else:
         a, b = x - mean_x, y - mean_y
-        k, m = a @ a.T, b @ b.T
-        diagonal_x, diagonal_y = np.diag(k), np.diag(m)
-        cross, self_x, self_y = (k * m).sum(), (k**2).sum(), (m**2).sum()
+        return _gram_terms(a @ a.T, b @ b.T)
     return (
         float(cross),
         float(self_x),

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from featurelens.assess.background import background_predicts, border
-from featurelens.assess.extraction import Job, extract_apart
+from featurelens.assess.extraction import Job, extract_apart, job_of
 from featurelens.assess.findings import Findings, findings
+from featurelens.assess.places import place_for
 from featurelens.assess.result import Measure
+from featurelens.assess.splits import check_split
 from featurelens.assess.stability import stability_of
 from featurelens.assess.study import Cost, Study, study
 from featurelens.assess.sweep import Choice, sweep
 from featurelens.backbone.protocol import Backbone
-from featurelens.errors import FeaturelensError, InvalidInput
+from featurelens.errors import FeaturelensError, InvalidInput, MissingExtra
 from featurelens.features.table import Features
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
-from featurelens.shapes import UInt8
+from featurelens.shapes import Float32
 
 Say = Callable[[str], None]
+OnProgress = Callable[[str, int, int], None]
 Harm = Mapping[tuple[str, float], Mapping[str, Measure]]
 
 
@@ -39,20 +44,9 @@ class Choosing:
     skipped: tuple[tuple[str, str], ...]
 
 
-def parse(name: str, images: Path, *, pooling: str | None, size: int | None, device: str) -> Job:
-    """A backbone as typed: its name, `random:NAME` for random weights, or `NAME=FILE` for local weights."""
-    plain, pretrained, weights = name, True, None
-    if plain.startswith("random:"):
-        plain, pretrained = plain.removeprefix("random:"), False
-    head, equals, file = plain.rpartition("=")
-    if equals and Path(file).is_file():
-        plain, weights = head, str(Path(file).resolve())
-    return Job(str(images.resolve()), plain, pooling, size, device, pretrained, weights)
-
-
 def choose(
     images: Path,
-    backbones: Sequence[str],
+    backbones: Sequence[str] = ("embedded",),
     *,
     layers: Sequence[str] = (),
     pooling: Sequence[str] = (),
@@ -63,67 +57,104 @@ def choose(
     cache: Path | None = None,
     seed: int = 0,
     say: Say | None = None,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Choosing:
     """Assess backbones on a folder of images (class folders or metadata give the labels).
 
-    Each backbone is one pass in a process of its own, kept in `cache` (default: inside the folder's
-    `.featurelens`) and resumed. One that fails is named in `failed` and stops nothing. `layers` and
-    `pooling` add a sweep over the best backbone; `stable` images (0: none) measure its stability. Raises
-    InvalidInput for a missing folder or no backbone, BackboneError when every backbone fails.
+    Each backbone is one pass in a process of its own, kept in `cache` (default: `place_for(images)`) and
+    resumed. One that fails is named in `failed` and stops nothing. `layers` (names, or "auto") and `pooling`
+    add a sweep over the best backbone; `stable` images (0: none) measure its stability. `on_progress` gets
+    what is being done, done and total. Raises InvalidInput for a missing folder, no backbone or a split that
+    is none, BackboneError when every backbone fails, MissingExtra without scikit-learn.
     """
-    tell = say or (lambda text: None)
+    tell, step = say or (lambda text: None), on_progress or (lambda what, done, total: None)
     if not images.is_dir():
         raise InvalidInput(f"There is no folder {images}. Give a folder of images.")
     if not backbones or len(set(backbones)) != len(backbones):
         raise InvalidInput(f"backbones={list(backbones)}: give at least one, and each only once.")
-    cache = cache or images / ".featurelens" / "assess"
+    check_split(split)
+    if find_spec("sklearn") is None:
+        raise MissingExtra("scikit-learn", "lab", "Assessing features")
+    cache = cache or place_for(images)
+    jobs = {name: job_of(name, images, size=size, device=device) for name in backbones}
+    sets, costs, failed = _extracted(jobs, cache, tell, step)
+    choices: tuple[Choice, ...] = ()
+    if len(jobs) == 1 and (layers or pooling):  # a wrong layer is told before the long work
+        choices = _swept(images, next(iter(jobs.items())), cache, layers, pooling, seed, tell, step)
+    found = study(sets, costs=costs, split=split, seed=seed, on_progress=lambda n: tell(f"Measuring {n}"))
+    best, job = found[found.best], jobs[found.best]
+    background = None
+    if best.features.labels is not None and any(best.features.labels):
+        tell("Looking for label problems and telling backgrounds")
+        background = background_predicts(frames(images, best.features.ids), best.features.labels, seed=seed)
+    if len(jobs) > 1 and (layers or pooling):
+        try:
+            choices = _swept(images, (found.best, job), cache, layers, pooling, seed, tell, step)
+        except FeaturelensError as error:
+            failed[f"layers of {found.best}"] = f"Layers and poolings of {found.best}: {error}"
+            tell(str(error))
+    harm: Harm = {}
+    if stable:
+        tell(f"Measuring the stability of {found.best}")
+        watch = partial(step, "stability")
+        harm = _stability(images, best.features, _load(job, "auto"), stable, seed, watch)
+    seen = findings(best, background=background, seed=seed)
+    return Choosing(images, found, seen, harm, choices, failed, _skipped(sets))
+
+
+def _extracted(
+    jobs: Mapping[str, Job], cache: Path, tell: Say, step: OnProgress
+) -> tuple[dict[str, Features], dict[str, Cost], dict[str, str]]:
     sets: dict[str, Features] = {}
     costs: dict[str, Cost] = {}
     failed: dict[str, str] = {}
     problem: FeaturelensError | None = None
-    for name in backbones:
-        job = parse(name, images, pooling=None, size=size, device=device)
+    for name, job in jobs.items():
         try:
-            sets[name], costs[name] = extract_apart(
-                job, cache, on_progress=None if on_progress is None else _named(on_progress, name)
-            )
+            sets[name], costs[name] = extract_apart(job, cache, on_progress=partial(step, name))
         except FeaturelensError as error:
             failed[name], problem = str(error), error
             tell(str(error))
-    if not sets:
-        assert problem is not None
+    if problem is not None and not sets:
         raise problem
-    found = study(sets, costs=costs, split=split, seed=seed, on_progress=lambda n: tell(f"Measuring {n}"))
-    best = found[found.best]
-    features = best.features
-    background = None
-    if features.labels is not None and any(features.labels):
-        tell("Looking for label problems and telling backgrounds")
-        background = background_predicts(border(small(images, features.ids, 64)), features.labels, seed=seed)
-    choices: tuple[Choice, ...] = ()
-    harm: Harm = {}
-    job = parse(found.best, images, pooling=None, size=size, device=device)
-    if layers or pooling:
-        tell(f"Trying layers and poolings of {found.best}")
-        choices = tuple(sweep(images, _load(job, "torch" if layers else "auto"), layers, pooling, seed=seed))
-    if stable:
-        tell(f"Measuring the stability of {found.best}")
-        harm = _stability(images, features, _load(job, "auto"), stable, seed)
-    skipped = next(iter(sets.values())).skipped
-    return Choosing(
-        images, found, findings(best, background=background, seed=seed), harm, choices, failed, skipped
-    )
+    return sets, costs, failed
 
 
-def small(images: Path, ids: Sequence[str], side: int) -> UInt8[np.ndarray, "n side side 3"]:
-    """Every image squeezed to a small square (frames keep their colours, not their shape)."""
+def _swept(
+    images: Path,
+    named: tuple[str, Job],
+    cache: Path,
+    layers: Sequence[str],
+    pooling: Sequence[str],
+    seed: int,
+    tell: Say,
+    step: OnProgress,
+) -> tuple[Choice, ...]:
+    name, job = named
+    tell(f"Trying layers and poolings of {name}")
+    backbone = _load(job, "torch" if layers else "auto")
+    folder, watch = job.folder(cache), partial(step, "layers")
+    return tuple(sweep(images, backbone, layers, pooling, cache=folder, seed=seed, on_progress=watch))
+
+
+def _skipped(sets: Mapping[str, Features]) -> tuple[tuple[str, str], ...]:
+    """The files that some backbone gave no vector for; who, where others could read them."""
+    by_file: dict[str, dict[str, str]] = {}
+    for name, features in sets.items():
+        for file, reason in features.skipped:
+            by_file.setdefault(file, {})[name] = reason
+    told = []
+    for file, reasons in by_file.items():
+        everyone = len(reasons) == len(sets)
+        told += [(file, next(iter(reasons.values())))] if everyone else []
+        told += [] if everyone else [(file, f"{name}: {reason}") for name, reason in reasons.items()]
+    return tuple(told)
+
+
+def frames(images: Path, ids: Sequence[str], *, side: int = 64) -> Float32[np.ndarray, "n d"]:
+    """The colours along the outer frame of every image, squeezed to a small square first."""
     fit = Fit(side, side, mode="squash", interpolation="bilinear")
-    return np.stack([decode(images / name, fit=fit).pixels for name in ids])
-
-
-def _named(call: Callable[[str, int, int], None], name: str) -> Callable[[int, int], None]:
-    return lambda done, total: call(name, done, total)
+    return np.concatenate([border(decode(images / name, fit=fit).pixels[None]) for name in ids])
 
 
 def _load(job: Job, engine: str) -> Backbone:
@@ -139,10 +170,17 @@ def _load(job: Job, engine: str) -> Backbone:
     )
 
 
-def _stability(images: Path, features: Features, backbone: Backbone, count: int, seed: int) -> Harm:
+def _stability(
+    images: Path,
+    features: Features,
+    backbone: Backbone,
+    count: int,
+    seed: int,
+    watch: Callable[[int, int], None],
+) -> Harm:
     rows = np.random.default_rng(seed).permutation(len(features))[:count]
     rows.sort()
     ids = [features.ids[i] for i in rows]
     pixels = np.stack([decode(images / name, fit=backbone.spec.fit).pixels for name in ids])
     labels = None if features.labels is None else [features.labels[i] for i in rows]
-    return stability_of(pixels, backbone.embed, ids=ids, labels=labels, seed=seed)
+    return stability_of(pixels, backbone.embed, ids=ids, labels=labels, seed=seed, on_progress=watch)

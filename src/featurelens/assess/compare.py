@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from featurelens.assess.result import Measure
+from featurelens.assess.significance import Paired, paired
 from featurelens.errors import InvalidInput
 
 FORMAT = "featurelens-assess/1"
@@ -17,7 +21,10 @@ Verdict = Literal["better", "worse", "changed", "within noise", "unknown"]
 
 @dataclass(frozen=True)
 class Change:
-    """One measure of one backbone before and after; the interval is that of the difference."""
+    """One measure of one backbone before and after; the interval is that of the difference.
+
+    `p` is that of the paired test, where both reports keep this measure's value for each of the same images.
+    """
 
     backbone: str
     measure: str
@@ -25,6 +32,7 @@ class Change:
     after: float
     interval: tuple[float, float] | None
     verdict: Verdict
+    p: float | None = None
 
     @property
     def difference(self) -> float:
@@ -54,8 +62,9 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     """The changes of all measures that both reports have, by backbone name.
 
     Where each report has a single backbone (before and after fine-tuning, say), these two are compared
-    whatever their names. The interval joins both reports' intervals as independent, which is cautious for
-    the same images. Raises InvalidInput when no backbone stands in both.
+    whatever their names. On the same images, measures that keep a value per image are tested in pairs;
+    otherwise the interval joins both reports' intervals as independent, which is cautious. Raises
+    InvalidInput when no backbone stands in both.
     """
     old, new = ({b["name"]: b for b in report["backbones"]} for report in (before, after))
     if len(old) == len(new) == 1:
@@ -68,8 +77,9 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
             f"No backbone stands in both reports: {', '.join(old)} against {', '.join(new)}. "
             "Assess the same backbone twice, or one backbone in each report."
         )
+    same = same_images(before, after)
     return [
-        _change(label, x["measures"][name], y["measures"][name])
+        _change(label, x["measures"][name], y["measures"][name], _pair(x, y, name) if same else None)
         for label, x, y in pairs
         for name in x["measures"]
         if name in y["measures"]
@@ -78,22 +88,41 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     ]
 
 
-def _change(backbone: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Change:
-    gap = after["value"] - before["value"]
+def _pair(x: Mapping[str, Any], y: Mapping[str, Any], name: str) -> Paired | None:
+    """The paired test of after against before; None where a report keeps no values per image."""
+    rows = [one.get("per_image", {}).get(name) for one in (y, x)]
+    if not rows[0] or not rows[1] or len(rows[0]) != len(rows[1]):
+        return None
+    after, before = (
+        Measure(name, 0.0, len(row), "", per_item=np.array([np.nan if v is None else v for v in row], float))
+        for row in rows
+    )
+    return paired(after, before)
+
+
+def _change(
+    backbone: str, before: Mapping[str, Any], after: Mapping[str, Any], pair: Paired | None
+) -> Change:
+    name, gap = before["name"], after["value"] - before["value"]
+    if pair is not None:
+        verdict = _verdict(gap, pair.significant, before["better"])
+        return Change(backbone, name, before["value"], after["value"], pair.interval, verdict, pair.p)
     if before["interval"] is None or after["interval"] is None:
-        verdict: Verdict = "within noise" if gap == 0 else "unknown"
-        return Change(backbone, before["name"], before["value"], after["value"], None, verdict)
+        unsure: Verdict = "within noise" if gap == 0 else "unknown"
+        return Change(backbone, name, before["value"], after["value"], None, unsure)
     half = math.hypot(*((m["interval"][1] - m["interval"][0]) / 2 for m in (before, after)))
-    interval = (gap - half, gap + half)
-    if abs(gap) <= half:
-        verdict = "within noise"
-    elif before["better"] == "neither":
-        verdict = "changed"
-    else:
-        verdict = "better" if (gap > 0) == (before["better"] == "higher") else "worse"
-    return Change(backbone, before["name"], before["value"], after["value"], interval, verdict)
+    verdict = _verdict(gap, abs(gap) > half, before["better"])
+    return Change(backbone, name, before["value"], after["value"], (gap - half, gap + half), verdict)
+
+
+def _verdict(gap: float, shown: bool, better: str) -> Verdict:
+    if not shown:
+        return "within noise"
+    if better == "neither":
+        return "changed"
+    return "better" if (gap > 0) == (better == "higher") else "worse"
 
 
 def same_images(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether both reports looked at the same images and labels."""
-    return before.get("data") == after.get("data")
+    return before.get("data") is not None and before["data"] == after.get("data")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from featurelens.assess.study import Cost
-from featurelens.errors import BackboneError, FeaturelensError
-from featurelens.features.memory import peak_memory
+from featurelens.errors import BackboneError, SpecMismatch
+from featurelens.features.extract import extract
 from featurelens.features.table import Features
 
 
@@ -26,17 +25,27 @@ class Job:
 
     images: str
     name: str
-    pooling: str | None = None
     size: int | None = None
     device: str = "auto"
     pretrained: bool = True
     weights: str | None = None
 
     def folder(self, cache: Path) -> Path:
-        """Where the job's store lies: readable, and different for every way to extract."""
-        decisive = json.dumps([self.name, self.pooling, self.size, self.pretrained, self.weights])
+        """Where the job's features lie: readable, and different for every way to extract."""
+        decisive = json.dumps([self.images, self.name, self.size, self.pretrained, self.weights])
         readable = re.sub(r"[^A-Za-z0-9.-]+", "_", self.name.rpartition("/")[2])[-40:]
         return cache / f"{readable}-{hashlib.sha256(decisive.encode()).hexdigest()[:8]}"
+
+
+def job_of(name: str, images: Path, *, size: int | None = None, device: str = "auto") -> Job:
+    """A backbone as typed: its name, `random:NAME` for random weights, or `NAME=FILE` for local weights."""
+    plain, pretrained, weights = name, True, None
+    if plain.startswith("random:"):
+        plain, pretrained = plain.removeprefix("random:"), False
+    head, equals, file = plain.rpartition("=")
+    if equals and Path(file).is_file():
+        plain, weights = head, str(Path(file).resolve())
+    return Job(str(images.resolve()), plain, size, device, pretrained, weights)
 
 
 def extract_apart(
@@ -44,66 +53,46 @@ def extract_apart(
 ) -> tuple[Features, Cost]:
     """Features of the job's images, from the cache where they are there, and what they cost.
 
-    Goes on where an earlier run was stopped; the rate is that of the images this or an earlier run
-    embedded. Raises BackboneError with the child's own words when it fails.
+    Goes on where an earlier run was stopped; new, changed and deleted images and labels are noticed. The
+    rate is that of the images this or an earlier run embedded. Raises BackboneError with the child's own
+    words when it fails.
     """
     folder = job.folder(cache)
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "featurelens.assess.extraction", json.dumps(vars(job)), str(folder)]
+    command = [sys.executable, "-m", "featurelens.assess.one_pass", json.dumps(asdict(job)), str(folder)]
+    problem = None
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        last: dict[str, Any] = {}
         try:
             for line in child.stdout:
-                last = json.loads(line)
-                if on_progress and "done" in last:
-                    on_progress(last["done"], last["total"])
+                said = _message(line)
+                problem = said.get("error", problem)
+                if on_progress and "done" in said:
+                    on_progress(said["done"], said["total"])
         except BaseException:
             child.terminate()
             raise
-    if child.returncode or "error" in last:
-        reason = last.get("error") or f"its process ended with code {child.returncode}"
+    if child.returncode or problem:
+        reason = problem or f"its process ended with code {child.returncode}"
         raise BackboneError(f"'{job.name}' could not be assessed: {reason}")
     cost = json.loads((folder / "cost.json").read_text())
-    return Features.load(folder / "store"), Cost(cost["images_per_second"], cost["memory_bytes"])
+    return Features.load(folder / "features"), Cost(cost["images_per_second"], cost["memory_bytes"])
 
 
-def _child(job: Job, folder: Path) -> None:
-    from featurelens.backbone import load_backbone
-    from featurelens.features.extract import extract
-
-    backbone = load_backbone(
-        job.name,
-        device=job.device,
-        pretrained=job.pretrained,
-        weights=Path(job.weights) if job.weights else None,
-        size=job.size,
-    )
-    exported = "torch" in sys.modules and "openvino" in type(backbone).__module__
-    if exported and "FEATURELENS_ASSESS_AGAIN" not in os.environ:
-        os.environ["FEATURELENS_ASSESS_AGAIN"] = "1"  # the export's memory is not the backbone's
-        os.execv(sys.executable, [sys.executable, "-m", "featurelens.assess.extraction", *sys.argv[1:]])
-    started, before, last = time.perf_counter(), -1, 0
-
-    def say(progress: Any) -> None:
-        nonlocal before, last
-        done, total = progress.done, progress.total
-        before, last = (done if before < 0 else before), done
-        sys.stdout.write(json.dumps({"done": done, "total": total}) + "\n")
-        sys.stdout.flush()
-
-    extract(Path(job.images), backbone, pooling=job.pooling, store=folder / "store", on_progress=say)
-    cost = folder / "cost.json"
-    fresh = last - max(before, 0)
-    if fresh >= 16 or not cost.exists():
-        seconds = time.perf_counter() - started
-        figures = {"images_per_second": fresh / seconds if fresh else None, "memory_bytes": peak_memory()}
-        cost.write_text(json.dumps(figures))
-
-
-if __name__ == "__main__":
+def _message(line: str) -> dict[str, Any]:
+    """What the child says; a network that prints something itself says nothing to us."""
     try:
-        _child(Job(**json.loads(sys.argv[1])), Path(sys.argv[2]))
-    except FeaturelensError as problem:
-        sys.stdout.write(json.dumps({"error": str(problem)}) + "\n")
-        sys.exit(1)
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def extract_kept(images: Path, backbone: Any, *, store: Path | None, **options: Any) -> Any:
+    """`extract` into a store that is only a cache: where another backbone's vectors lie in it, it begins anew."""
+    try:
+        return extract(images, backbone, store=store, **options)
+    except SpecMismatch:
+        assert store is not None
+        shutil.rmtree(store)
+        return extract(images, backbone, store=store, **options)

@@ -23,6 +23,21 @@ class Split:
     test: Int64[np.ndarray, "b"]
 
 
+def check_split(split: str) -> float | None:
+    """The share that a word for a split gives, None for "folds" and "folder"; InvalidInput for others."""
+    if split in ("folds", "folder"):
+        return None
+    try:
+        share = float(split)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise InvalidInput(
+            f"split is '{split}'; give folds, folder, or a share between 0 and 1 such as 0.25."
+        )
+    return share
+
+
 def by_ratio(codes: Int64[np.ndarray, "n"], *, test: float = 0.25, seed: int = 0) -> list[Split]:
     """One split that takes the share `test` of each class, at least one image where a class has two.
 

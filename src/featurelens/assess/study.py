@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from featurelens.assess.agreement import linear_cka, neighbour_agreement
+from featurelens.assess.agreement import GRAM_ROWS, linear_cka, neighbour_agreement
+from featurelens.assess.arrays import encode
 from featurelens.assess.clusters import Cluster, clusters
 from featurelens.assess.distances import class_distances
 from featurelens.assess.geometry import alignment, hubness, intrinsic_dimension, uniformity
@@ -20,7 +21,7 @@ from featurelens.assess.retrieval import retrieval
 from featurelens.assess.significance import Paired, holm, paired
 from featurelens.assess.silhouette import silhouette
 from featurelens.assess.spectrum import alpha_req, rankme
-from featurelens.assess.splits import Split, split_names
+from featurelens.assess.splits import Split, by_folder, by_ratio, check_split, split_names
 from featurelens.assess.threads import one_thread
 from featurelens.assess.transferability import logme
 from featurelens.errors import InvalidInput
@@ -148,18 +149,14 @@ def study(
 
 def splits_of(features: Features, split: str, seed: int) -> list[Split] | None:
     """The splits that a word asks for; None for cross-validation, which each probe makes itself."""
-    from featurelens.assess.arrays import encode
-    from featurelens.assess.splits import by_folder, by_ratio
-
+    share = check_split(split)
     if split == "folds" or features.labels is None or not any(features.labels):
         return None
     codes = encode(features.labels, len(features)).codes
     if split == "folder":
         return by_folder(features.ids, codes)
-    try:
-        return by_ratio(codes, test=float(split), seed=seed)
-    except ValueError as error:
-        raise InvalidInput(f"split is '{split}'; give folds, folder, or a share such as 0.25.") from error
+    assert share is not None
+    return by_ratio(codes, test=share, seed=seed)
 
 
 def common(sets: Mapping[str, Features]) -> dict[str, Features]:
@@ -191,7 +188,8 @@ def _agreement(ranked: Sequence[Assessment], seed: int) -> dict[tuple[str, str],
     for i, a in enumerate(ranked):
         for b in ranked[i + 1 :]:
             x, y = a.features.vectors, b.features.vectors
-            pairs[a.name, b.name] = (linear_cka(x, y), neighbour_agreement(x, y, seed=seed))
+            cka = linear_cka(x, y, interval=len(x) <= GRAM_ROWS, seed=seed)
+            pairs[a.name, b.name] = (cka, neighbour_agreement(x, y, seed=seed))
     return pairs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,6 @@ from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 if TYPE_CHECKING:
     from featurelens.assess.choose import Choosing
 
-_COLUMNS = ("linear probe accuracy", "kNN accuracy, k = 10", "mAP", "silhouette (cosine)", "RankMe")
-
 
 def assess(
     images: Annotated[
@@ -23,15 +22,21 @@ def assess(
     backbones: Annotated[
         str,
         typer.Option(
+            "--backbones",
+            "-b",
             help="Backbones, separated by commas: any name that --backbone takes elsewhere, NAME=FILE for "
-            "local weights, random:NAME for random ones (a floor to compare with)."
+            "local weights, random:NAME for random ones (a floor to compare with).",
         ),
     ] = "embedded",
     layers: Annotated[
-        str, typer.Option(help="Also try these layers of the best backbone, separated by commas.")
+        str,
+        typer.Option(
+            help="Also try these layers of the best backbone, separated by commas; auto: blocks spread over "
+            "its depth."
+        ),
     ] = "",
     pooling: Annotated[
-        str, typer.Option(help="Also try these poolings of the best backbone: avg,gem,cls,...")
+        str, typer.Option(help="Also try these poolings of the best backbone: avg,max,gem,cls,...")
     ] = "",
     size: Annotated[
         int | None, typer.Option(help="Side of the input in pixels. Default: the network's own.")
@@ -46,9 +51,12 @@ def assess(
     stable: Annotated[
         int, typer.Option(help="Images on which stability under small harms is measured; 0 leaves it out.")
     ] = 200,
+    map_by: Annotated[
+        str, typer.Option("--map", help="The 2-D map of the images: pca, or tsne (needs the extra 'maps').")
+    ] = "pca",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of report.html and report.json. Default: in IMAGES/.featurelens/assess."),
+        typer.Option(help="Folder of report.html and report.json. Default: IMAGES/.featurelens/assess."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where features are kept. Default: IMAGES/.featurelens/assess.")
@@ -59,9 +67,11 @@ def assess(
 ) -> None:
     """Measure how good features are for IMAGES, compare backbones, and write a report."""
     from featurelens.assess.choose import choose
-    from featurelens.assess.report import report_data, write_report
+    from featurelens.assess.places import place_for
+    from featurelens.assess.report import check_map, report_data, write_report
 
-    with progress_bar("Extracting") as advance:
+    check_map(map_by)
+    with _Progress() as progress:
         chosen = choose(
             images,
             _listed(backbones),
@@ -73,10 +83,11 @@ def assess(
             stable=stable,
             cache=cache,
             seed=seed,
-            say=say,
-            on_progress=lambda name, done, total: advance(done, total),
+            say=progress.say,
+            on_progress=progress.step,
         )
-    page, data = write_report(chosen, out or images / ".featurelens" / "assess")
+        progress.say("Writing the report")
+        page, data = write_report(chosen, out or place_for(images), map_by=map_by)
     if as_json:
         print_json(report_data(chosen))
     else:
@@ -94,27 +105,62 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+class _Progress:
+    """One bar for each piece of work, closed when another begins or a line is said."""
+
+    def __init__(self) -> None:
+        self._now = ""
+        self._open = ExitStack()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def say(self, text: str) -> None:
+        self._open.close()
+        self._now = ""
+        say(text)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        if what != self._now:
+            from featurelens.assess.report.words import short
+
+            self._open.close()
+            self._now = what
+            harms = what == "stability"
+            title = (
+                "Harming images" if harms else "Layers" if what == "layers" else f"Embedding {short(what)}"
+            )
+            bar = progress_bar(title, unit="harms" if harms else "images")
+            self._advance = self._open.enter_context(bar)
+        self._advance(done, total)
+
+
 def _print(chosen: Choosing) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from featurelens.assess.report.page import answer
-    from featurelens.assess.report.words import short
+    from featurelens.assess.report.words import SHOWN, short
 
     study = chosen.study
     table = Table(box=None, pad_edge=False)
-    columns = [c for c in _COLUMNS if any(c in a.measures for a in study.assessments)]
-    for name in ("backbone", *columns, "images/s", "memory", "licence"):
+    columns = [c for c in SHOWN if any(c in a.measures for a in study.assessments)]
+    for name in ("backbone", *(SHOWN[c] for c in columns), "images/s", "memory", "licence"):
         table.add_column(name, justify="left" if name in ("backbone", "licence") else "right")
     for one in study.assessments:
         cells = []
         for name in columns:
             measure = one.measures[name]
-            spread = f" [{measure.interval[0]:.3f}, {measure.interval[1]:.3f}]" if measure.interval else ""
-            cells.append(f"{measure.value:.3f}{escape(spread)}" if measure.defined else "undefined")
+            digits = 0 if name == "RankMe" else 3
+            low, high = measure.interval or (0.0, 0.0)
+            spread = f" [{low:.{digits}f}, {high:.{digits}f}]" if measure.interval else ""
+            cells.append(f"{measure.value:.{digits}f}{escape(spread)}" if measure.defined else "undefined")
         rate, memory = one.cost.images_per_second, one.cost.memory_bytes
         table.add_row(
-            escape(short(one.name)) + (" *" if one.name in study.front else ""),
+            escape(short(one.name)) + (" *" if one.name in study.front and study.quality else ""),
             *cells,
             f"{rate:.0f}" if rate else "–",
             f"{memory / 1e6:,.0f} MB" if memory else "–",
@@ -124,11 +170,26 @@ def _print(chosen: Choosing) -> None:
     if len(study.assessments) > 1 and study.quality:
         typer.echo("* not beaten in quality, speed and memory at once")
     typer.echo(answer(study))
-    found = chosen.findings
-    for count, what in (
-        (len(found.two_labels), "times one image under two labels"),
-        (len(found.leaks), "near-copies across the split"),
-        (len(found.suspects), "labels that are likely wrong"),
+    if chosen.sweep:
+        best = chosen.sweep[0]
+        typer.echo(
+            f"Best of {len(chosen.sweep)} layers and poolings: {best.layer} {best.pooling}, {best.measures[0]}"
+        )
+    _print_faults(chosen)
+
+
+def _print_faults(chosen: Choosing) -> None:
+    from featurelens.cli.terminal import printable
+
+    found, ids = chosen.findings, chosen.study[chosen.study.best].features.ids
+    for pairs, what in (
+        (found.two_labels, "one image under two labels"),
+        (found.leaks, "near-copies across the split"),
     ):
-        if count:
-            typer.echo(f"Label problems: {count} {what}; see the report")
+        if pairs:
+            first = f"{printable(ids[pairs[0].a])} and {printable(ids[pairs[0].b])}"
+            typer.echo(f"{what[0].upper()}{what[1:]}: {len(pairs)}, the closest {first}")
+    if found.suspects:
+        worst = found.suspects[0]
+        first = f"{printable(ids[worst.row])} (looks like {worst.suggested})"
+        typer.echo(f"Labels that are likely wrong: {len(found.suspects)}, first {first}")

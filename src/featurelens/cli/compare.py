@@ -34,17 +34,24 @@ def compare(
         return
     if not same:
         notice("The two reports looked at different images or labels: differences may come from these.")
+    from featurelens.assess.report.words import short
+
     table = Table(box=None, pad_edge=False)
     for name in ("backbone", "measure", "before", "after", "difference", "verdict"):
         table.add_column(name, justify="left" if name in ("backbone", "measure", "verdict") else "right")
     for change in changes:
         spread = f" [{change.interval[0]:+.3f}, {change.interval[1]:+.3f}]" if change.interval else ""
         table.add_row(
-            escape(change.backbone),
+            escape(" → ".join(map(short, change.backbone.split(" → ")))),
             change.measure,
             f"{change.before:.3f}",
             f"{change.after:.3f}",
             f"{change.difference:+.3f}{escape(spread)}",
-            change.verdict,
+            change.verdict if change.p is None else f"{change.verdict} (p {_small(change.p)})",
         )
     show(table)
+    notice("p: paired on the same images. Others: whether the intervals of both reports allow for it.")
+
+
+def _small(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -162,13 +162,21 @@ def _lines(
 
 
 def interval_bar(measure: Measure) -> str:
-    """A measure between 0 (or its lowest) and 1: value, interval, and a mark for chance."""
+    """A measure between 0 (or its lowest) and 1: value, interval, and a mark for chance.
+
+    "" where there is nothing to place the interval against.
+    """
     if not measure.defined or measure.interval is None:
         return ""
+    largest = measure.detail.get("largest_possible")
     numbers = [*measure.interval, measure.value, *([] if measure.chance is None else [measure.chance])]
     inside = all(-1e-9 <= v <= 1 for v in numbers)
+    if not inside and largest is None and measure.chance is None:
+        return ""
     low, high = (0.0, 1.0) if inside else (min(numbers), max(numbers))
     pad = 0 if inside else (high - low) * 0.15
+    if largest is not None:
+        low, high, pad = 0.0, largest, 0
     x = linear(low - pad, high + pad, 4, 136)
     parts = [
         tag("line", x1=4, x2=136, y1=9, y2=9, class_="track"),

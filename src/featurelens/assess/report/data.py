@@ -13,6 +13,8 @@ from featurelens.assess.result import plain
 from featurelens.assess.study import Assessment, confused
 
 _KEEP_ROWS = 20_000
+_PER_IMAGE = ("linear probe accuracy", "kNN accuracy, k = 10", "mAP", "silhouette (cosine)", "precision@1")
+"""What `compare` can test in pairs."""
 _BULKY = ("predicted", "probability", "eigenvalues")
 
 
@@ -64,9 +66,9 @@ def _backbone(assessment: Assessment, best: bool) -> dict[str, Any]:
     spec = assessment.features.spec
     measures = {name: _slim(m.to_json()) for name, m in assessment.measures.items()}
     rows = {
-        name: m.per_item
+        name: m.per_item.round(5)
         for name, m in assessment.measures.items()
-        if name in ("linear probe accuracy", "mAP") and m.per_item is not None and m.n <= _KEEP_ROWS
+        if name in _PER_IMAGE and m.per_item is not None and len(m.per_item) <= _KEEP_ROWS
     }
     return {
         "name": assessment.name,

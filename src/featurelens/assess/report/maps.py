@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 
 from featurelens.assess.arrays import encode
 from featurelens.assess.clusters import explained, principal_components
 from featurelens.assess.report.svg import figure, linear, tag, text
+from featurelens.catalog import unknown
+from featurelens.errors import MissingExtra
 from featurelens.features.table import Features
+from featurelens.shapes import Float32, Float64
 
 _MOST = 3000
+MAPS = {
+    "pca": "placed by its two principal components. Two dimensions show only part: classes that overlap here "
+    "may still be apart in the full features.",
+    "tsne": "placed by t-SNE so that neighbours stay neighbours. Distances between groups and the size of a "
+    "group mean nothing.",
+}
+"""The kinds of map, and what to know when reading one."""
 
 
-def embedding_map(features: Features) -> str:
-    """The images along the two directions of largest variance, coloured by class, names at the medians."""
-    if len(features) < 3:
+def check_map(by: str) -> None:
+    """UnknownName for a map that MAPS does not list, MissingExtra where its package is not installed."""
+    if by not in MAPS:
+        raise unknown("map", by, MAPS)
+    if by == "tsne" and find_spec("openTSNE") is None:
+        raise MissingExtra("openTSNE", "maps", "A t-SNE map")
+
+
+def embedding_map(features: Features, *, by: str = "pca") -> str:
+    """The images in two dimensions, coloured by class, names at the medians; "" where there are too few."""
+    check_map(by)
+    if len(features) < (3 if by == "pca" else 12):
         return ""
-    places = principal_components(features.vectors, 2)
+    places = principal_components(features.vectors, 2) if by == "pca" else _neighbour_map(features.vectors)
     if places.shape[1] < 2:
         return ""
-    share = explained(features.vectors)[:2].sum()
     x = linear(float(places[:, 0].min()), float(places[:, 0].max()), 14, 486)
     y = linear(float(places[:, 1].min()), float(places[:, 1].max()), 386, 14)
     classes = encode(features.labels or [None] * len(features), len(features))
@@ -40,8 +59,21 @@ def embedding_map(features: Features) -> str:
                 at = (at[0], at[1] + 14)
             taken.append(at)
             parts.append(text(name[:18], *at, class_=f"place c{code % 10}", text_anchor="middle"))
-    caption = f"Map of {len(features)} images along two principal components ({share:.0%} of the variance)"
+    caption = f"Map of {len(features)} images by t-SNE"
+    if by == "pca":
+        share = explained(features.vectors)[:2].sum()
+        caption = (
+            f"Map of {len(features)} images along two principal components ({share:.0%} of the variance)"
+        )
     return figure(500, 400, caption, *parts)
+
+
+def _neighbour_map(rows: Float32[np.ndarray, "n d"]) -> Float64[np.ndarray, "n 2"]:
+    from openTSNE import TSNE
+
+    reduced = principal_components(rows, 50)
+    made = TSNE(perplexity=min(30, (len(rows) - 1) // 3), random_state=0, n_jobs=1).fit(reduced)
+    return np.asarray(made, dtype=np.float64)
 
 
 def confusion_matrix(table: np.ndarray, names: Sequence[str]) -> str:

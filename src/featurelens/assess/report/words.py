@@ -8,6 +8,15 @@ from dataclasses import dataclass
 
 from featurelens.assess.result import Measure
 
+SHOWN = {
+    "linear probe accuracy": "linear probe",
+    "kNN accuracy, k = 10": "kNN (10)",
+    "mAP": "mAP",
+    "silhouette (cosine)": "silhouette",
+    "RankMe": "RankMe",
+}
+"""The measures of the first table, and their short headings."""
+
 
 @dataclass(frozen=True)
 class Words:
@@ -30,6 +39,8 @@ def _lift(measure: Measure, good: str, fair: str, poor: str) -> str:
 
 
 def _probe(m: Measure) -> str:
+    if m.name not in ("linear probe accuracy", "kNN accuracy, k = 10"):
+        return ""
     return _lift(
         m,
         "Good enough to use as it is; look at the confusions for the rest.",
@@ -41,18 +52,31 @@ def _probe(m: Measure) -> str:
 def _search(m: Measure) -> str:
     return _lift(
         m,
-        "Search results will look right most of the time.",
-        "Expect mixed results further down the list; re-rank or fine-tune for better ones.",
-        "Most results beyond the first few are wrong: do not search by class with these features yet.",
+        "Even far down the list results are mostly of the right class.",
+        "Results get mixed further down the list; re-rank or fine-tune if you need all of a class.",
+        "Far down the list most results are of other classes: these features do not find all of a class.",
+    )
+
+
+def _first_results(m: Measure) -> str:
+    if m.name != "precision@10":
+        return ""
+    return _lift(
+        m,
+        "The first page of a search will look right.",
+        "The first page of a search will hold some wrong results.",
+        "The first page of a search will be mostly wrong: fine-tune, or take another backbone.",
     )
 
 
 def _few(m: Measure) -> str:
+    if m.name != "16-shot accuracy":
+        return ""
     return _lift(
         m,
-        "This many labels are enough to start.",
+        "A few labels per class are enough to start.",
         "Label a few more per class; see where the curve flattens.",
-        "Too few labels for these features.",
+        "Too little for these features: label more, or take another backbone.",
     )
 
 
@@ -122,12 +146,15 @@ _WORDS: tuple[tuple[str, Words], ...] = (
         Words(CLASSES, "How far two images of one class lie from each other (0 to 4).", _fixed("")),
     ),
     (r"mAP", Words(SEARCH, "How well all images of the same class come before all others.", _search)),
-    (r"mAP@R", Words(SEARCH, "The same, counting only the first R results for a class of R.", _search)),
+    (r"mAP@R", Words(SEARCH, "The same, counting only the first R results for a class of R.", _fixed(""))),
     (
         r"R-precision",
-        Words(SEARCH, "The share of right results among the first R for a class of R.", _search),
+        Words(SEARCH, "The share of right results among the first R for a class of R.", _fixed("")),
     ),
-    (r"precision@.*", Words(SEARCH, "The share of right results among the first ones shown.", _search)),
+    (
+        r"precision@.*",
+        Words(SEARCH, "The share of right results among the first ones shown.", _first_results),
+    ),
     (
         r".*-shot accuracy",
         Words(FEW, "The accuracy of a classifier that sees this many images per class.", _few),
