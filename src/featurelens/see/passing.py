@@ -1,0 +1,78 @@
+"""One pass over images: decoded ahead, worked on in batches, broken files left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from featurelens.errors import ImageError, InvalidInput
+from featurelens.features.extract import usable_cores
+from featurelens.features.progress import Meter, OnProgress
+from featurelens.features.sources import Source, sources
+from featurelens.images.batches import in_batches
+from featurelens.images.decode import decode
+from featurelens.images.fit import Fit
+from featurelens.shapes import UInt8
+
+R = TypeVar("R")
+
+
+def batches_of(
+    images: Any,
+    fit: Fit,
+    work: Callable[[UInt8[np.ndarray, "batch row col 3"]], R],
+    *,
+    limit: int | None = None,
+    batch_size: int = 32,
+    on_progress: OnProgress | None = None,
+    on_failure: Callable[[Source, str], object] | None = None,
+) -> Iterator[tuple[list[Source], R]]:
+    """The images that could be read and what `work` made of their pixels [batch, row, col, 3], batch by batch.
+
+    `images` is what `extract` takes; with `limit`, that many of them, spread evenly. `work` runs in other
+    threads, one at a time. Raises InvalidInput when there are no images.
+    """
+    listed = some_of(images, limit)
+    if not listed:
+        raise InvalidInput(
+            f"There are no images in {images if isinstance(images, str | os.PathLike) else 'the list'}."
+        )
+    meter = Meter(len(listed), on_progress)
+    batches: Any = in_batches(
+        listed,
+        lambda source: (pixels_of(source, fit), None),
+        work,
+        shape=(fit.rows, fit.cols),
+        batch_size=batch_size,
+        workers=usable_cores(),
+        streams=1,
+    )
+    try:
+        for batch in batches:
+            for source, error in batch.failures:
+                if on_failure:
+                    on_failure(source, error.reason)
+            if batch.result is not None:
+                yield batch.items, batch.result
+            meter.step(len(batch.items) + len(batch.failures), len(batch.failures))
+    finally:
+        batches.close()
+
+
+def some_of(images: Any, limit: int | None) -> list[Source]:
+    """The listed images; with `limit`, that many of them, spread evenly over the list."""
+    listed = sources(images, None, stamped=False)
+    if limit is None or len(listed) <= limit:
+        return listed
+    return [listed[i * len(listed) // limit] for i in range(limit)]
+
+
+def pixels_of(source: Source, fit: Fit) -> UInt8[np.ndarray, "row col 3"]:
+    """The decoded and fitted pixels; ImageError says why there are none."""
+    try:
+        return decode(source.image, fit=fit).pixels
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror or error}") from error
