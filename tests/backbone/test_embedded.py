@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,17 @@ def backbone():
 
 def test_it_is_small_and_has_a_model_card() -> None:
     assert sum(f.stat().st_size for f in FOLDER.iterdir()) <= 16_000_000
-    card = (FOLDER / "MODEL_CARD.md").read_text()
-    assert "procedural" in card
+    assert "procedural" in (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_the_card_names_this_file_and_this_recipe() -> None:
+    """Whoever changes the weights or the recipe must say so in the card."""
+    card = (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8")
+    recipe = FOLDER.parents[1] / "adapt" / "recipes" / "embedded.toml"
+    for file in (FOLDER / "model.onnx", recipe):
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in card, (
+            f"{file.name} is another than the card's"
+        )
 
 
 @pytest.mark.parametrize("level", [0, 1, 127, 255])

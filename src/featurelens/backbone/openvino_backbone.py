@@ -54,6 +54,7 @@ class OpenVINOBackbone:
         self._lock = threading.Lock()
         self._embedding = self._compile(outputs[0])
         self._map: Streams | None = None
+        self._head: Streams | None = None
 
     @property
     def spec(self) -> Spec:
@@ -84,6 +85,34 @@ class OpenVINOBackbone:
         if not len(pixels):
             return self._map.run(np.zeros((1, *pixels.shape[1:]), np.uint8))[:0]
         return self._map.run(pixels)
+
+    def head(
+        self, maps: Float32[np.ndarray, "batch channel grid_row grid_col"]
+    ) -> Float32[np.ndarray, "batch dim"]:
+        """The embedding made from what `maps` gives; BackboneError where it is not made from the map alone."""
+        with self._lock:
+            if self._head is None:
+                self._head = Streams(self._after_map(), self._streams, name=self._spec.name)
+        return self._head.run(maps).reshape(len(maps), self._spec.dim)
+
+    def _after_map(self) -> openvino.Model:
+        """The part of the graph that leads from the map to the embedding."""
+        from openvino import Model
+        from openvino import opset13 as operations
+
+        embedding, which = self._outputs
+        results = self._read(self._file).get_results()
+        if which is not None and self._spec.map_channels:
+            source = results[which].input_value(0)
+            maps = operations.parameter(source.partial_shape, source.get_element_type(), name="map")
+            for reader in source.get_target_inputs():
+                if reader.get_node() != results[which]:
+                    reader.replace_source_output(maps.output(0))
+            try:
+                return Model([results[embedding]], [maps])  # pyright: ignore[reportGeneralTypeIssues]
+            except RuntimeError:  # pixels are still needed, or the map is not
+                pass
+        raise BackboneError(f"The embedding of '{self._spec.name}' is not made from its map alone.")
 
     def _compile(self, output: int) -> Streams:
         model = self._read(self._file)

@@ -36,6 +36,7 @@ class Streams:
         self._batch = None if rows.is_dynamic else rows.get_length()
         self._name = name
         self._count = count
+        _fill_tables()
         with self._telling("compiled"):
             compiled = openvino.Core().compile_model(model, "CPU", options)
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -94,6 +95,22 @@ class Streams:
             raise BackboneError(
                 f"The network '{self._name}' cannot be {what} by OpenVINO: {first_line(error)}"
             ) from error
+
+
+_FIRST = threading.Lock()
+
+
+def _fill_tables() -> None:
+    """Let OpenVINO's bindings fill their tables of types by one thread.
+
+    They fill them at their first use, in C++ statics, while Python's lock may change hands: two threads that
+    come there together wait for each other forever (seen with openvino 2026.4.1 on a busy machine).
+    """
+    import openvino
+
+    with _FIRST:
+        openvino.Type.u8.to_dtype()
+        _ = openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True).data
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from featurelens.backbone.nested import tensors
-from featurelens.errors import LayerError
+from featurelens.errors import BackboneError, LayerError
 
 Axis = Literal["batch", "channel", "row", "col", "token", "unknown"]
 Grid = tuple[int, int]
@@ -85,6 +85,24 @@ def as_map(
             "Pass prefix_tokens= and grid=(rows, cols), or a layout found at this input size."
         )
     return x[:, :, layout.prefix_tokens :].unflatten(2, (rows, cols))
+
+
+def from_map(maps: Tensor, layout: Layout) -> Tensor:
+    """The inverse of `as_map`; BackboneError for layouts that hold more than the map (class tokens) or another order.
+
+    >>> from_map(torch.zeros(2, 8, 4, 6), NHWC).shape
+    torch.Size([2, 4, 6, 8])
+    """
+    axes = layout.axes
+    if layout.arrange is not None or layout.prefix_tokens or sorted(axes) not in _ONE_OF_EACH:
+        raise BackboneError(f"An output with the axes {axes} cannot be made from its map alone.")
+    if "token" in axes:
+        maps = maps.flatten(2)
+    order = ("batch", "channel", "token") if "token" in axes else ("batch", "channel", "row", "col")
+    return maps.permute([order.index(axis) for axis in axes])
+
+
+_ONE_OF_EACH = (["batch", "channel", "token"], ["batch", "channel", "col", "row"])
 
 
 def only_tensor(output: Any) -> Tensor:

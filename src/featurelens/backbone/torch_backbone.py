@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featurelens.backbone.layout import layout_of
 from featurelens.backbone.pixels import check_pixels
 from featurelens.backbone.protocol import Spec
-from featurelens.backbone.token_grid import Layout, as_map
+from featurelens.backbone.token_grid import Layout, as_map, from_map
 from featurelens.backbone.weights import weights_hash
 from featurelens.errors import BackboneError, LayerError
 from featurelens.shapes import Float, Float32, UInt8
@@ -96,6 +96,16 @@ class TorchBackbone:
         if self.layout is None:
             raise BackboneError(f"The backbone '{self.spec.name}' gives an embedding only, no spatial map.")
         return as_map(features, layout=self.layout)
+
+    def head(
+        self, maps: Float32[np.ndarray, "batch channel grid_row grid_col"]
+    ) -> Float32[np.ndarray, "batch dim"]:
+        """The embedding made from what `maps` gives; BackboneError where it is not made from the map alone."""
+        if self.layout is None:
+            raise BackboneError(f"The backbone '{self.spec.name}' gives an embedding only, no spatial map.")
+        with torch.inference_mode(), self._autocast():
+            features = from_map(torch.from_numpy(maps).to(self.device), self.layout)
+            return self.pool(features).float().cpu().numpy()
 
     def logits(self, x: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch target"]:
         """The class scores of normalised images, by the network's own head; BackboneError if it has none."""
