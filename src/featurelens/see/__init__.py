@@ -9,12 +9,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
+    from featurelens.see.explanation import Explanation, explain, explain_many
+    from featurelens.see.match import Match, similarities, similarity
+    from featurelens.see.targets import Target, class_score, likeness, scalar
 
-# Add a name in three places. No file of this room bears the name of a function offered here: importing such a file would hide it.
-_HOME: dict[str, str] = {}
+__all__ = [
+    "Explanation",
+    "Match",
+    "Target",
+    "class_score",
+    "explain",
+    "explain_many",
+    "likeness",
+    "scalar",
+    "similarities",
+    "similarity",
+]
 
-__all__: list[str] = []
+# No file of this room bears the name of a function that is offered here: importing the file would hide it.
+_HOME = {
+    "Explanation": "featurelens.see.explanation",
+    "Match": "featurelens.see.match",
+    "Target": "featurelens.see.targets",
+    "class_score": "featurelens.see.targets",
+    "explain": "featurelens.see.explanation",
+    "explain_many": "featurelens.see.explanation",
+    "likeness": "featurelens.see.targets",
+    "scalar": "featurelens.see.targets",
+    "similarities": "featurelens.see.match",
+    "similarity": "featurelens.see.match",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,205 @@
+"""Why do these two match? The cosine similarity of two embeddings, split over regions of both images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from featurelens.backbone.protocol import Backbone
+from featurelens.errors import BackboneError
+from featurelens.images.decode import Source, decode
+from featurelens.see.lines import Line, strongest
+from featurelens.shapes import Float, UInt8
+
+Kind = Literal["split", "left out", "map only"]
+_POOLED = 1e-5  # 1 - cosine between the embedding and the mean of the map, up to which they are one
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """The similarity of two images and where it comes from.
+
+    `a` and `b` hold one value for each region of the first and of the second image. `kind` says which:
+    "split": the embedding is the mean of the map, and both sum to the cosine. "left out": an even share, plus what
+    the cosine loses when the region is left out (its place taken by the mean of the others); what they
+    do not add up to is the `residual`. "map only": the embedding is not made from the map alone; the split is that of the
+    cosine between the maps' means, and `residual` is how far that is from the cosine of the embeddings.
+    `pairs` [row_a, col_a, row_b, col_b] is the split over region pairs of the cosine between the maps' means.
+    """
+
+    cosine: float
+    kind: Kind
+    a: Float[np.ndarray, "row_a col_a"]
+    b: Float[np.ndarray, "row_b col_b"]
+    pairs: Float[np.ndarray, "row_a col_a row_b col_b"]
+    alike: Float[np.ndarray, "row_a col_a row_b col_b"]
+    pixels: tuple[UInt8[np.ndarray, "row col 3"], UInt8[np.ndarray, "row col 3"]]
+    backbone: str
+    fingerprint: str
+    names: tuple[str, str] = ("", "")
+
+    @property
+    def residual(self) -> tuple[float, float]:
+        """What the regions of the first and of the second image leave unexplained of the cosine."""
+        return self.cosine - float(self.a.sum()), self.cosine - float(self.b.sum())
+
+    def lines(self, count: int = 6) -> list[Line]:
+        """The strongest region pairs, each region at most once, strongest first."""
+        return strongest(self, count)
+
+    def picture(self, **drawing: Any) -> UInt8[np.ndarray, "picture_row picture_col 3"]:
+        """Both images with their maps, and lines between regions; `drawing` as in `draw_match`."""
+        from featurelens.see.render.matched import draw_match
+
+        return draw_match(self, **drawing)
+
+    def how(self) -> dict[str, Any]:
+        """How it was made, for JSON."""
+        return {
+            "images": self.names,
+            "method": "similarity",
+            "kind": self.kind,
+            "cosine": self.cosine,
+            "residual": self.residual,
+            "backbone": self.backbone,
+            "fingerprint": self.fingerprint,
+            "lines": [line.to_json() for line in self.lines()],
+        }
+
+    def save(self, file: Path) -> list[Path]:
+        """Write the picture (.png), the maps (.npz) and how it was made (.json); returns the files."""
+        from featurelens.see.render.save import save
+
+        arrays = {"a": self.a, "b": self.b, "pairs": self.pairs}
+        return save(file, self.picture(), how=self.how(), arrays=arrays)
+
+    def _repr_html_(self) -> str:
+        from featurelens.see.render.inline import as_html
+
+        return as_html(self.picture(), f"similarity {self.cosine:.3f}")
+
+
+def similarity(backbone: Backbone, a: Source, b: Source) -> Match:
+    """Split the cosine similarity of two images over their regions. Needs no torch and no gradients.
+
+    Works for every backbone with a map. After Stylianou et al., "Visualizing Deep Similarity Networks" (2019)
+    and Zhu et al., "Visual Explanation for Deep Metric Learning" (2021). Raises BackboneError for a
+    backbone without a map, ImageError for a file that cannot be read.
+
+    >>> from featurelens import load_backbone  # doctest: +SKIP
+    >>> similarity(load_backbone(), "shoe.jpg", "boot.jpg").a.shape  # doctest: +SKIP
+    (8, 8)
+    """
+    return similarities(backbone, a, [b])[0]
+
+
+def similarities(backbone: Backbone, a: Source, others: Sequence[Source]) -> list[Match]:
+    """`similarity` of one image to several, such as the hits of a search; the work on `a` is done once."""
+    fit = backbone.spec.fit
+    if not backbone.spec.map_channels:
+        raise BackboneError(
+            f"'{backbone.spec.name}' gives no map, so it cannot be shown where two images match. The embedded "
+            "backbone and most networks do."
+        )
+    if not len(others):
+        return []
+    sources = [a, *others]
+    pixels = np.stack([decode(source, fit=fit).pixels for source in sources])
+    maps = backbone.maps(pixels)
+    means = _unit(maps.mean((2, 3), dtype=np.float64))
+    head = _Head(backbone, maps)
+    whole = head.whole if head.decides else backbone.embed(pixels)
+    embeddings = _unit(whole.astype(np.float64))
+    pooled = means.shape == embeddings.shape and bool(((means * embeddings).sum(1) >= 1 - _POOLED).all())
+    names = [str(s) if isinstance(s, str | Path) else "" for s in sources]
+    found = []
+    for i in range(1, len(sources)):
+        cosine = float(embeddings[0] @ embeddings[i])
+        kind: Kind = "split" if pooled else "left out" if head.decides else "map only"
+        if kind == "left out":
+            regions = head.shares(0, embeddings[i]), head.shares(i, embeddings[0])
+        else:
+            regions = _shares(maps[0], means[i]), _shares(maps[i], means[0])
+        found.append(
+            Match(
+                cosine,
+                kind,
+                *regions,
+                pairs=_products(_per_norm(maps[0]), _per_norm(maps[i])),
+                alike=_alike(maps[0], maps[i]),
+                pixels=(pixels[0], pixels[i]),
+                backbone=backbone.spec.name,
+                fingerprint=backbone.spec.fingerprint,
+                names=(names[0], names[i]),
+            )
+        )
+    return found
+
+
+class _Head:
+    """The embeddings of images that lack one region each, where the embedding is made from the map."""
+
+    def __init__(self, backbone: Backbone, maps: np.ndarray) -> None:
+        self._run = getattr(backbone, "head", None)
+        self._maps, self._known, self.decides = maps, {}, False
+        if self._run is not None:
+            try:
+                self.whole = self._run(maps)
+                self.decides = bool(np.abs(self._run(maps[:1] * 0.5) - self.whole[:1]).max() > 0)
+            except BackboneError:  # there is more to the embedding than the map
+                return
+            self.decides = self.decides or bool(np.abs(self._without(0) - self.whole[0]).max() > 0)
+
+    def shares(self, image: int, other: np.ndarray) -> np.ndarray:
+        """The even share of each region, plus what the cosine to `other` loses without it: [row, col].
+
+        Where the embedding is the mean over regions this is, but for its length, what each one adds.
+        """
+        whole = float(_unit(self.whole[image].astype(np.float64)) @ other)
+        count = self._maps.shape[2] * self._maps.shape[3]
+        lost = whole - _unit(self._without(image).astype(np.float64)) @ other
+        return (whole / count + lost * (count - 1) / count).reshape(self._maps.shape[2:])
+
+    def _without(self, image: int) -> np.ndarray:
+        if image not in self._known:
+            flat = self._maps[image].reshape(self._maps.shape[1], -1)
+            count = flat.shape[1]
+            rest = (flat.sum(1, keepdims=True) - flat) / max(count - 1, 1)
+            rows, at = np.repeat(flat[None], count, 0), np.arange(count)
+            rows[at, :, at] = rest.T
+            assert self._run is not None
+            self._known[image] = self._run(rows.reshape(count, *self._maps.shape[1:]))
+        return self._known[image]
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-30)
+
+
+def _per_norm(one: np.ndarray) -> np.ndarray:
+    """The map over the number of its places and the length of its mean: its sum over places has length 1."""
+    places = one.shape[1] * one.shape[2]
+    return one / max(float(np.linalg.norm(one.mean((1, 2), dtype=np.float64))) * places, 1e-30)
+
+
+def _shares(one: np.ndarray, other_mean: np.ndarray) -> np.ndarray:
+    return np.einsum("crk,c->rk", _per_norm(one.astype(np.float64)), other_mean)
+
+
+def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    flat = one.reshape(len(one), -1).T @ other.reshape(len(other), -1)
+    return flat.reshape(*one.shape[1:], *other.shape[1:]).astype(np.float32)
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The cosine between regions, each channel by its spread over both images: what looks alike locally."""
+    both = np.concatenate([one.reshape(len(one), -1), other.reshape(len(other), -1)], axis=1)
+    mean, spread = both.mean(1)[:, None, None], both.std(1)[:, None, None]
+    known = spread > 1e-6 * max(float(spread.max()), 1e-30)
+    first, second = (np.where(known, (m - mean) / np.where(known, spread, 1), 0) for m in (one, other))
+    sizes = [np.maximum(np.linalg.norm(m, axis=0, keepdims=True), 1e-30) for m in (first, second)]
+    return _products(first / sizes[0], second / sizes[1])
