@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from featurelens.assess import choose, render
 from featurelens.assess.background import background_predicts, border
 from featurelens.assess.copies import across, copies, two_labels
 from featurelens.assess.mislabelled import mislabelled
@@ -94,12 +98,8 @@ def test_the_frame_never_sees_the_middle():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["clothing10", "flowers5"])
-def test_faults_in_real_photos_with_the_real_mobilenet(name, shared):
-    from featurelens.backbone import load_backbone
-    from featurelens.features import extract
-
-    backbone = load_backbone(f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}")
-    features = extract(shared / "data" / name, backbone)
+def test_faults_in_real_photos_with_the_real_mobilenet(name, real):
+    features = real(name, "mobilenetv2")
     labels = np.array(features.labels)
     pairs = copies(features.vectors)
     conflicts = two_labels(pairs, labels, len(labels))
@@ -108,7 +108,7 @@ def test_faults_in_real_photos_with_the_real_mobilenet(name, shared):
         both = {features.ids[conflicts[0].a], features.ids[conflicts[0].b]}
         assert any("6075b4a5" in i for i in both)
         assert any("637a56e4" in i for i in both)
-    for seed in range(3):
+    for seed in range(5):
         random = np.random.default_rng(seed)
         flipped = random.choice(len(labels), len(labels) // 20, replace=False)
         wrong = labels.copy()
@@ -118,3 +118,33 @@ def test_faults_in_real_photos_with_the_real_mobilenet(name, shared):
         hits = len(found & set(flipped.tolist()))
         assert hits >= 0.6 * len(flipped)
         assert hits >= 0.5 * len(found)
+
+
+@pytest.mark.slow
+def test_copies_planted_across_a_split_are_found_and_shown(shared, tmp_path):
+    """Exact, re-saved and shrunken copies of training photos among the test photos, each named in the report."""
+    planted = set()
+    for folder in ("dress", "hat", "pants", "shoes"):
+        photos = sorted((shared / "data" / "clothing10" / folder).iterdir())[:30]
+        for i, photo in enumerate(photos):
+            home = tmp_path / "photos" / ("train" if i < 20 else "test") / folder
+            home.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(photo, home / photo.name)
+        for i, photo in enumerate(photos[:3]):
+            copy = tmp_path / "photos" / "test" / folder / f"copy{i}.jpg"
+            planted.add((f"test/{folder}/{copy.name}", f"train/{folder}/{photo.name}"))
+            image = Image.open(photo).convert("RGB")
+            if i == 0:
+                shutil.copyfile(photo, copy)
+            elif i == 1:
+                image.save(copy, quality=60)
+            else:
+                image.resize((image.width * 7 // 10, image.height * 7 // 10)).save(copy, quality=85)
+    network = f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}"
+    chosen = choose(tmp_path / "photos", [network], split="folder", stable=0, cache=tmp_path / "cache")
+    ids = chosen.study[network].features.ids
+    found = {tuple(sorted((ids[p.a], ids[p.b]))) for p in chosen.findings.leaks}
+    assert planted <= found
+    assert len(found - planted) <= 1
+    assert "Near-copies across the split" in render(chosen)
+    assert chosen.study[network].measures["kNN accuracy, k = 10"].n == 52

@@ -12,7 +12,7 @@ from featurelens.errors import InvalidInput
 from featurelens.shapes import Int64
 
 TRAIN_NAMES = ("train", "training")
-TEST_NAMES = ("test", "testing", "val", "valid", "validation", "eval")
+TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev", "eval")
 
 
 @dataclass(frozen=True)
