@@ -51,9 +51,10 @@ def probe_shapes(
     wanted = {name: find_layer(module, name) for name in names}
     run = forward or (lambda net, x: net(x))
     rows, cols = size
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
 
     def shapes(net: nn.Module, batch: int, rows: int, cols: int) -> Shapes:
-        x = torch.empty(batch, channels, rows, cols, device="meta")
+        x = torch.empty(batch, channels, rows, cols, dtype=dtype, device="meta")
         try:
             return _shapes(net, wanted, x, run)
         except _FAILURES:

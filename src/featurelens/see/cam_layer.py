@@ -35,10 +35,11 @@ def cam_layer(score: Score, module: nn.Module, x: Tensor, *, layer: str | None =
         return layer, layout
     slopes = _slopes(score, module, x)
     names = list(slopes)
+    dead = not any(bool(slope.any()) for slope in slopes.values())  # an untrained head of zeros: an empty map
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         for name, found in layouts(module, some, size).items():
-            if len(found) == 1 and found[0].spatial and _spread(slopes[name], found[0]):
+            if len(found) == 1 and found[0].spatial and _spread(slopes[name], found[0], dead=dead):
                 return name, found[0]
     raise LayerError(
         f"{type(module).__name__} has no layer with places that the target depends on. Name a layer, or use a "
@@ -78,10 +79,10 @@ def _slopes(score: Score, module: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return dict(reversed(pairs))
 
 
-def _spread(slope: Tensor, layout: Layout) -> bool:
-    """Whether the score depends on more than one place of a map that has several."""
+def _spread(slope: Tensor, layout: Layout, *, dead: bool) -> bool:
+    """Whether the score depends on more than one place of a map that has several; `dead`: whether it has several."""
     try:
         places = as_map(slope, layout=layout).abs().amax(1)
     except LayerError:
         return False
-    return min(places.shape[1:]) > 1 and int((places > 0).sum()) > 1
+    return min(places.shape[1:]) > 1 and (dead or int((places > 0).sum()) > 1)

@@ -133,7 +133,7 @@ class _Line:
             first, last = part.start // points, (part.stop - 1) // points
             which = owner[piece]
             slope = gradient(self._score, self._at(which, _like(at[part], x)), which)[1]
-            slope *= _like(weight[part], x).reshape(-1, 1, 1, 1)
+            slope = slope * _like(weight[part], x).reshape(-1, 1, 1, 1)
             sums = (
                 torch.zeros_like(x[:1]).repeat(last - first + 1, 1, 1, 1).index_add_(0, piece - first, slope)
             )
