@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import socket
@@ -87,6 +88,8 @@ def plain_errors(name: str) -> Iterator[None]:
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise BackboneError(_advice(name, f"{type(error).__name__}: {_first_line(error)}")) from error
+    except json.JSONDecodeError as error:
+        raise BackboneError(f"The config.json of '{name}' is damaged: {error}. Copy it again.") from error
     except (SafetensorError, pickle.UnpicklingError) as error:
         raise BackboneError(
             f"The weights of '{name}' are damaged, or hold more than weights and are refused: "
@@ -94,6 +97,16 @@ def plain_errors(name: str) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         text = _first_line(error)
+        if "weights_only=True blocked" in text:
+            raise BackboneError(
+                f"The weights of '{name}' are refused: they hold more than weights, and opening them could run code "
+                f"of whoever made them ({text[:120]}). Where you trust them, save them as model.safetensors."
+            ) from error
+        if "Unknown model" in text:
+            raise BackboneError(
+                f"'{name}' names an architecture that the installed timm does not have: {text}. Check config.json, or "
+                "upgrade timm."
+            ) from error
         if "No pretrained weights" in text:
             raise BackboneError(
                 f"There are no trained weights for '{name}'. Choose one of 'featurelens models', give weights=FILE, "
