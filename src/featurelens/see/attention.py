@@ -46,10 +46,13 @@ def _relevance(
 ) -> Maps:
     which, found, layout = torch.arange(len(x), device=x.device), [], None
     for part in pieces(len(x), chunk):
-        weights, slopes, read = _attention(score, x[part], which[part], module)
+        weights, slopes = _attention(score, x[part], which[part], module)
+        pool = _check(weights, module, len(x[part]))
         layout = layout or _token_layout(module, weights, (int(x.shape[2]), int(x.shape[3])))
-        flow = rollout(list(weights.values())) if how == "rollout" else relevance(weights, slopes)
-        rows = (flow * read[:, :, None]).sum(1) / read.sum(1, keepdim=True).clamp_min(1)
+        read = _reading(weights, slopes, pool, how)
+        layers = {name: layer for name, layer in weights.items() if name != pool}
+        flow = rollout(list(layers.values())) if how == "rollout" else relevance(layers, slopes)
+        rows = (flow * read[:, :, None]).sum(1)
         assert layout.grid is not None
         found.append(rows[:, layout.prefix_tokens :].unflatten(1, layout.grid))
     return torch.cat(found)
@@ -81,38 +84,59 @@ def relevance(
 
 def _attention(
     score: Score, x: Tensor, which: Tensor, module: nn.Module
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-    """Attention of each layer, its gradient, and which tokens the score reads [image, token] (0 or 1)."""
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Attention of each layer, first layer first, and its gradient by the score."""
     with torch.inference_mode(False), torch.enable_grad(), attention_weights(module) as read:
-        x = x.detach().requires_grad_()
-        value = checked(score, x, which)
+        value = checked(score, x.detach().requires_grad_(), which)
         weights = dict(read)
-        _check(weights, module, len(x))
-        found = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True)
-    slopes = {
-        n: torch.zeros_like(w) if g is None else g for (n, w), g in zip(weights.items(), found, strict=True)
-    }
-    # A token that the head reads passes on what it attends to: in the last layer its row has a gradient.
-    last = slopes[next(reversed(slopes))].abs().amax((1, 3))
-    reads = (last > 1e-6 * last.amax(1, keepdim=True)).to(x.dtype)
-    return {n: w.detach() for n, w in weights.items()}, slopes, reads
+        found = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True) if weights else ()
+    pairs = zip(weights.items(), found, strict=True)
+    slopes = {name: torch.zeros_like(w) if slope is None else slope for (name, w), slope in pairs}
+    return {name: w.detach() for name, w in weights.items()}, slopes
 
 
-def _check(weights: dict[str, Tensor], module: nn.Module, images: int) -> None:
+def _reading(
+    weights: dict[str, Tensor], slopes: dict[str, Tensor], pool: str | None, how: str
+) -> Float[Tensor, "image token"]:
+    """How much the head reads of each token after the last layer; shares that sum to 1.
+
+    A head that pools by attention says so itself. Else a token that the head reads passes on what it attends
+    to, so its row of the last layer has a gradient; all such tokens count alike.
+    """
+    if pool is not None:
+        taken = weights[pool] if how == "rollout" else (weights[pool] * slopes[pool]).clamp_min(0)
+        read = taken.mean((1, 2))
+    else:
+        last = slopes[next(reversed(slopes))].abs().amax((1, 3))
+        read = (last > 1e-6 * last.amax(1, keepdim=True)).to(last.dtype)
+    return read / read.sum(1, keepdim=True).clamp_min(torch.finfo(read.dtype).tiny)
+
+
+def _check(weights: dict[str, Tensor], module: nn.Module, images: int) -> str | None:
+    """The name of the last layer if it pools all tokens by attention; LayerError for what cannot be followed."""
     kind = type(module).__name__
     if not weights:
         raise LayerError(
             f"{kind} has no attention layers that can be read. Use grad-cam or integrated-gradients, which work "
             "for every network."
         )
-    shapes = {(w.shape[0], w.shape[2], w.shape[3]) for w in weights.values()}
+    *layers, (name, last) = weights.items()
+    pools = bool(layers) and last.shape[2] != last.shape[3]
+    shapes = {(w.shape[0], w.shape[2], w.shape[3]) for _, w in layers} or {(last.shape[0], *last.shape[2:])}
     batch, queries, keys = next(iter(shapes))
-    if len(shapes) > 1 or batch != images or queries != keys:
+    if (
+        len(shapes) > 1
+        or batch != images
+        or queries != keys
+        or last.shape[3] != keys
+        or last.shape[0] != images
+    ):
         raise LayerError(
             f"The attention of {kind} does not join all patches in every layer (it is cut into windows, or the "
             "number of tokens changes), so it cannot be followed through the layers. Use grad-cam or "
             "integrated-gradients."
         )
+    return name if pools else None
 
 
 def _token_layout(module: nn.Module, weights: dict[str, Tensor], size: tuple[int, int]) -> Layout:

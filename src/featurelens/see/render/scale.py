@@ -31,7 +31,7 @@ def to_range(
         raise InvalidInput(f"percentile={percentile} must lie above 0 and at most at 100.")
     top = peak_of(values, signed=signed, percentile=percentile) if peak is None else float(peak)
     top = max(top, least)
-    if top <= np.finfo(np.float32).tiny:
+    if top <= 1e-37:  # nothing, and a division by it would overflow
         return np.where(np.isnan(values), values, 0 * np.nan_to_num(values))
     return np.clip(values / top, -1.0 if signed else 0.0, 1.0)
 
