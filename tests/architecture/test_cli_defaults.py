@@ -7,12 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
+from featurelens import see
 from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
 from featurelens.cli.assess import assess
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
+from featurelens.cli.maps import maps
 from featurelens.cli.search import search
+from featurelens.cli.units import units
+from featurelens.cli.visualize import visualize
 from featurelens.search import Gallery
 
 PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
@@ -21,6 +25,12 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, load_backbone),
     (search, Gallery.search),
     (layers, load_backbone),
+    (maps, see.feature_maps),
+    (maps, see.FeatureMaps.sheet),
+    (maps, see.hierarchy),
+    (visualize, see.maximize),
+    (units, see.units),
+    (units, see.write_pages),
     (assess, choose),
     (assess, write_report),
 ]
@@ -29,6 +39,11 @@ DIFFERS_ON_PURPOSE = {("index", "backbone"), ("index", "images"), ("search", "qu
     ("assess", name)
     for name in ("backbones", "layers", "pooling")  # texts with commas there, sequences here
 }
+
+
+# The see commands name a network that their functions are given loaded; its layer and image are arguments there.
+DIFFERS_ON_PURPOSE |= {(c, o) for c in ("maps", "visualize", "units") for o in ("backbone", "image", "layer")}
+DIFFERS_ON_PURPOSE |= {("visualize", "objectives"), ("units", "images"), ("units", "layers")}
 
 
 @pytest.mark.parametrize(("command", "function"), PAIRS, ids=lambda f: getattr(f, "__qualname__", ""))

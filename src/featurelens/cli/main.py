@@ -12,10 +12,13 @@ from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
+from featurelens.cli.maps import maps
 from featurelens.cli.models import models
 from featurelens.cli.pretrain import pretrain
 from featurelens.cli.search import search
 from featurelens.cli.terminal import notice
+from featurelens.cli.units import units
+from featurelens.cli.visualize import visualize
 from featurelens.errors import FeaturelensError
 
 COMMANDS = {
@@ -23,6 +26,9 @@ COMMANDS = {
     "index": index,
     "search": search,
     "layers": layers,
+    "maps": maps,
+    "visualize": visualize,
+    "units": units,
     "assess": assess,
     "compare": compare,
     "pretrain": pretrain,

@@ -10,10 +10,11 @@ from featurelens.see.objectives import Objective, channel, logit, neuron
 
 # A sign that joins two terms is followed by another "layer:"; one inside a range of units is not.
 _JOINT = re.compile(r"\s*([+-])\s*(?=[^:+-]*:)")
+_LIST = r"\d+(?:\s*-\s*\d+)?(?:\s*,\s*\d+(?:\s*-\s*\d+)?)*"
+_UNITS = re.compile(_LIST)
 _TERM = re.compile(
     r"(?:(?P<factor>\d+(?:\.\d+)?)\s*\*\s*)?(?P<layer>[^:*\s]+)\s*:\s*"
-    r"(?P<units>\d+(?:\s*-\s*\d+)?(?:\s*,\s*\d+(?:\s*-\s*\d+)?)*)"
-    r"(?:@(?P<place>center|centre|\d+,\d+))?"
+    rf"(?P<units>{_LIST})(?:@(?P<place>center|centre|\d+,\d+))?"
 )
 _HELP = (
     "Write LAYER:UNIT, as in layer3:42, layer3:0-31, layer3:3,7,9, layer3:42@center or @ROW,COLUMN (one place), "
@@ -51,6 +52,17 @@ def as_objectives(given: str | Objective | Sequence[str | Objective]) -> list[Ob
     return found
 
 
+def unit_numbers(text: str) -> list[int]:
+    """The numbers in a list such as "3,7,10-12"; InvalidInput for anything else.
+
+    >>> unit_numbers("3,7,10-12")
+    [3, 7, 10, 11, 12]
+    """
+    if not _UNITS.fullmatch(text.strip()):
+        raise InvalidInput(f"'{text}' is no list of units; write it like 3,7,10-12.")
+    return [unit for part in text.split(",") for unit in _range(part, text)]
+
+
 def _single(term: str, text: str) -> Objective:
     found = _term(term, text)
     if len(found) != 1:
@@ -63,7 +75,7 @@ def _term(term: str, text: str) -> list[Objective]:
     if match is None:
         raise InvalidInput(f"'{text}' cannot be understood at '{term}'. {_HELP}")
     layer, place = match["layer"], match["place"]
-    units = [unit for part in match["units"].split(",") for unit in _range(part, text)]
+    units = unit_numbers(match["units"])
     if layer == "logit":
         made = [logit(unit) for unit in units]
     elif place is None:

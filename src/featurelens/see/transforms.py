@@ -21,8 +21,9 @@ class Views:
     """How each view of a picture is taken; shares are of the picture's side, views have the picture's size.
 
     `jitter`: largest shift. `scale`: smallest and largest enlargement. `rotate`: largest turn in degrees.
-    `pad`: how far a view reaches beyond the border, where the picture goes on mirrored. `crop`: smallest and largest share of the side that a view shows, anywhere inside.
-    `noise`: standard deviation of noise on top. `count`: views of each picture in one step.
+    `pad`: how far a view reaches beyond the border, where the picture goes on mirrored. `crop`: smallest and
+    largest share of the side that a view shows, anywhere inside. `noise`: standard deviation of noise on top.
+    `count`: views of each picture in one step.
     Raises InvalidInput for values that make no view.
     """
 
