@@ -22,7 +22,7 @@ PLAN = {
     "middle": ("whole+quarters", 96), "deep": ("whole+quarters", 128), "shape": ("cells", 160),
     "parts": ("whole+centre", 64), "colour": ("whole+centre", 64),
 }  # fmt: skip
-WEIGHTS = {"middle": 0.7, "deep": 1.0, "shape": 1.0, "parts": 0.7, "colour": 0.8}
+WEIGHTS = {"middle": 0.7, "deep": 0.8, "shape": 1.0, "parts": 1.0, "colour": 0.8}
 PAIRS, FIT_SEED = 1536, 11
 FIT_AUGMENT = Augment(
     area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2

@@ -90,6 +90,7 @@ def as_map(
 def from_map(maps: Tensor, layout: Layout) -> Tensor:
     """The inverse of `as_map`; BackboneError for layouts that hold more than the map (class tokens) or another order.
 
+    >>> import torch
     >>> from_map(torch.zeros(2, 8, 4, 6), NHWC).shape
     torch.Size([2, 4, 6, 8])
     """
