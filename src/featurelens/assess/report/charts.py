@@ -157,8 +157,12 @@ def _lines(
         if taken:
             at = max(at, taken[-1] + 14)
         taken.append(at)
-        parts.append(text(name[:22], line[-1][0] + 10, at, class_=f"name {colour}"))
+        parts.append(text(_cut(name), line[-1][0] + 10, at, class_=f"name {colour}"))
     return figure(WIDTH, max(HEIGHT, max(taken) + 10), label, *parts)
+
+
+def _cut(name: str, most: int = 22) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def interval_bar(measure: Measure) -> str:

@@ -12,6 +12,11 @@ def number(value: float | None) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
+def rate(value: float | None) -> str:
+    """Images a second, with one digit after the point below ten."""
+    return "–" if value is None else f"{value:.{1 if value < 10 else 0}f}"
+
+
 def span(interval: tuple[float, float]) -> str:
     """An interval in words, safe with negative numbers."""
     return f"{number(interval[0])} to {number(interval[1])}"

@@ -14,7 +14,7 @@ from featurelens.assess.choose import Choosing
 from featurelens.assess.report.advice import answer, cautions, extremes, strongest
 from featurelens.assess.report.charts import interval_bar, learning_curve, pareto_chart, stability_chart
 from featurelens.assess.report.data import report_data
-from featurelens.assess.report.format import count, megabytes, number, printable, span
+from featurelens.assess.report.format import count, megabytes, number, printable, rate, span
 from featurelens.assess.report.maps import MAPS, confusion_matrix, embedding_map
 from featurelens.assess.report.thumbnails import Thumbnails
 from featurelens.assess.report.words import GROUPS, SHOWN, short, words
@@ -37,7 +37,7 @@ def render(chosen: Choosing, *, map_by: str = "pca", at: datetime | None = None)
         lstrip_blocks=True,
     )
     environment.filters.update(short=short, number=number, bytes=megabytes, printable=printable, span=span)
-    environment.filters.update(heading=lambda name: SHOWN.get(name, name), count=count)
+    environment.filters.update(heading=lambda name: SHOWN.get(name, name), count=count, rate=rate)
     with one_thread():
         context = _context(chosen, map_by, at or datetime.now(UTC))
     return environment.get_template("report.html.j2").render(context)
