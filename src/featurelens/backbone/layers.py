@@ -80,8 +80,9 @@ def layers(
         try:
             run(module, sample)
         except (RuntimeError, AssertionError, ValueError) as error:
+            told = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise LayerError(
-                f"{type(module).__name__} does not run on a sample of shape {tuple(sample.shape)}: {error}. "
+                f"{type(module).__name__} does not run on a sample of shape {tuple(sample.shape)}: {told}. "
                 "Pass a sample of the size that the network was made for."
             ) from error
     ran = [part for part in order if part in names]

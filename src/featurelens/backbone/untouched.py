@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 @contextmanager
@@ -54,7 +54,7 @@ class _State:
         ]
         self.parameters = [(p, p.requires_grad, p.grad) for p in module.parameters()]
         held = [*module.buffers(), *(grad for _, _, grad in self.parameters if grad is not None)]
-        self.values = [(tensor, _version(tensor), tensor.detach().clone()) for tensor in held]
+        self.values = [(tensor, tensor.detach().clone()) for tensor in held if not tensor.is_meta]
         self.devices = sorted({p.device.index for p in module.parameters() if p.device.type == "cuda"})
         self.random = (
             torch.get_rng_state(),
@@ -72,8 +72,8 @@ class _State:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad
         with torch.no_grad():
-            for tensor, version, value in self.values:
-                if version is None or _version(tensor) != version:
+            for tensor, value in self.values:
+                if not torch.equal(tensor, value):  # batch norm's kernels change buffers without counting it
                     tensor.copy_(value)
         cpu, cuda, legacy, python = self.random
         torch.set_rng_state(cpu)
@@ -100,7 +100,3 @@ def _refill(live: Any, content: Any) -> None:
         for key, value in content.items():
             if live[key] is not value:
                 live[key] = value
-
-
-def _version(tensor: Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
