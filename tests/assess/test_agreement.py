@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -60,6 +62,14 @@ def test_cka_ignores_rotation_scale_and_shift_but_not_other_linear_maps(seed, sc
     assert linear_cka(x, x @ np.diag(10.0 ** -np.arange(10))).value < 0.9
 
 
+def test_the_interval_through_gram_matrices_is_that_of_the_definition(monkeypatch):
+    x, y = tables(n=60)
+    quick = linear_cka(x, y, interval=True)
+    assert quick.interval[0] < quick.value < quick.interval[1]
+    monkeypatch.setattr(sys.modules["featurelens.assess.agreement"], "GRAM_ROWS", 0)
+    assert linear_cka(x, y, interval=True).interval == pytest.approx(quick.interval, abs=1e-9)
+
+
 def test_cka_of_shuffled_images_is_the_stated_chance():
     x, y = tables(n=60)
     random = np.random.default_rng(0)
@@ -88,6 +98,35 @@ def test_neighbour_agreement_counts_common_neighbours():
     random = np.random.default_rng(0)
     shuffled = [neighbour_agreement(x, y[random.permutation(120)]).value for _ in range(30)]
     assert np.mean(shuffled) == pytest.approx(result.chance, abs=0.01)
+
+
+def published_logme(features, labels):
+    """The authors' fixed point (You et al. 2021, algorithm 1), one class after another."""
+    n, d = features.shape
+    u, s, _ = np.linalg.svd(features, full_matrices=False)
+    evidences = []
+    for c in range(labels.max() + 1):
+        y = (labels == c).astype(float)
+        x = u.T @ y
+        outside = y @ y - x @ x
+        alpha = beta = 1.0
+        for _ in range(2000):
+            t = alpha / beta
+            gamma = (s**2 / (s**2 + t)).sum()
+            m2 = (s**2 * x**2 / (t + s**2) ** 2).sum()
+            res2 = (x**2 / (1 + s**2 / t) ** 2).sum() + outside
+            alpha, beta = gamma / m2, (n - gamma) / res2
+        evidence = d / 2 * np.log(alpha) + n / 2 * np.log(beta) - np.log(alpha + beta * s**2).sum() / 2
+        evidences.append((evidence - beta / 2 * res2 - alpha / 2 * m2 - n / 2 * np.log(2 * np.pi)) / n)
+    return np.mean(evidences)
+
+
+def test_logme_equals_the_published_formula():
+    random = np.random.default_rng(1)
+    labels = random.integers(4, size=150)
+    features = random.standard_normal((150, 12)) + 1.5 * np.eye(4, 12)[labels]
+    assert logme(features, labels).value == pytest.approx(published_logme(features, labels), abs=1e-8)
+    assert logme(features[::-1], labels).value != pytest.approx(published_logme(features, labels), abs=1e-3)
 
 
 @pytest.mark.parametrize("d", [6, 60])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -160,6 +162,18 @@ def test_more_noise_lowers_every_quality():
         values = [measure(*step) for step in steps]
         assert values == sorted(values, reverse=True)
         assert values[0] > values[-1]
+
+
+def test_retrieval_in_small_blocks_is_the_same(monkeypatch):
+    features, labels = clustered(n=120)
+    whole = retrieval(features, labels)
+    for module in (sys.modules[f"featurelens.assess.{name}"] for name in ("retrieval", "neighbours")):
+        monkeypatch.setattr(
+            module, "blocks", lambda n, *_, **__: (slice(i, min(n, i + 7)) for i in range(0, n, 7))
+        )
+    parts = retrieval(features, labels)
+    for name, measure in whole.items():
+        assert np.array_equal(parts[name].per_item, measure.per_item), name
 
 
 def test_retrieval_without_a_second_image_of_any_class_is_undefined():

@@ -13,18 +13,19 @@ import pytest
 from PIL import Image
 
 from featurelens.assess.background import background_predicts
-from featurelens.assess.choose import Choosing, choose, frames
+from featurelens.assess.choose import Choosing, _skipped, choose, frames
 from featurelens.assess.compare import compare, read_report
 from featurelens.assess.extraction import job_of
 from featurelens.assess.findings import findings
 from featurelens.assess.report import render, report_data, write_report
-from featurelens.assess.report.page import number
+from featurelens.assess.report.format import count, number, rate, span
+from featurelens.assess.report.maps import embedding_map
 from featurelens.assess.report.svg import ticks
 from featurelens.assess.report.words import short
 from featurelens.assess.stability import stability
 from featurelens.assess.study import Cost, study
 from featurelens.backbone.protocol import Spec
-from featurelens.errors import BackboneError, InvalidInput
+from featurelens.errors import BackboneError, InvalidInput, UnknownName
 from featurelens.features.table import Features
 
 EVIL = "<script>alert(1)</script>"
@@ -158,10 +159,42 @@ def test_small_things():
         "–",
         "–",
     ]
+    assert span((-0.5, 0.25)) == "−0.500 to 0.250"
+    assert [rate(v) for v in (5.972, 41.4, None)] == ["6.0", "41", "–"]
+    assert [count(n, "class", "classes") for n in (1, 2)] == ["1 class", "2 classes"]
     assert ticks(0.1, 0.9) == [0.2, 0.4, 0.6, 0.8]
     assert short("local-dir:/a/b/net") == "net"
     assert short("torchvision:squeezenet1_1=/w/file.safetensors") == "squeezenet1_1"
     assert short("classic:hog") == "classic:hog"
+
+
+def test_a_map_by_neighbours_keeps_groups_apart():
+    pytest.importorskip("openTSNE", reason="t-SNE maps come with the extra maps")
+    classes = np.repeat([0, 1, 2], 20)
+    raw = np.eye(3, 12)[classes] + 0.1 * np.random.default_rng(0).standard_normal((60, 12))
+    labels = ["abc"[c] for c in classes]
+    features = Features.from_raw(
+        list(map(str, range(60))), raw.astype(np.float32), Spec("x", "x", 12), labels=labels
+    )
+    drawn = embedding_map(features, by="tsne")
+    assert "t-SNE" in drawn
+    centres = []
+    for group in re.findall(r"<g[^>]*dots c\d[^>]*>(.*?)</g>", drawn):
+        places = np.array(re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', group), float)
+        centres.append(places.mean(axis=0))
+    assert len(centres) == 3
+    gaps = [np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert min(gaps) > 60
+    with pytest.raises(UnknownName, match="pca"):
+        embedding_map(features, by="pcaa")
+
+
+def test_who_skipped_a_file_is_told_where_others_could_read_it():
+    spec = Spec("x", "x", 2)
+    row = np.array([[1.0, 0.0]], np.float32)
+    one = Features(("a",), row, spec, skipped=(("bad", "broken"), ("flat", "zero")))
+    two = Features(("a",), row, spec, skipped=(("bad", "broken"),))
+    assert _skipped({"one": one, "two": two}) == (("bad", "broken"), ("flat", "one: zero"))
 
 
 def test_names_as_typed(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from featurelens.assess.arrays import Labels, blocks, encode, unit
+from featurelens.assess.arrays import BLOCK_BYTES, Labels, blocks, encode, unit
 from featurelens.assess.interval import (
     mean_interval,
     random_average_precision,
@@ -45,17 +45,8 @@ def retrieval(
         return {name: undefined(name, reason, n=0, protocol=_PROTOCOL) for name in names}
     rows = features[known]
     deepest = min(total, max(int(relevant.max()), *ks))
-    indices, _ = nearest(rows, k=deepest)
-    hits = codes[indices] == codes[:, None]
-    ranks = np.arange(1, deepest + 1)
-    within = hits & (ranks <= relevant[:, None])
-    needed = np.maximum(relevant, 1)
+    values = {"mAP": average_precisions(rows, codes), **_top_values(rows, codes, relevant, deepest, ks)}
     sizes, queries_of = np.unique(relevant[queries], return_counts=True)
-    values = {
-        "mAP": average_precisions(rows, codes),
-        "mAP@R": (within * np.cumsum(hits, axis=1) / ranks).sum(axis=1) / needed,
-        "R-precision": within.sum(axis=1) / needed,
-    }
     chances = {
         "mAP": _weighted(random_average_precision, sizes, queries_of, total),
         "mAP@R": _weighted(random_average_precision_at_r, sizes, queries_of, total),
@@ -69,7 +60,6 @@ def retrieval(
                 reason = f"there are only {total} other images"
                 results[name] = undefined(name, reason, n=int(queries.sum()), protocol=_PROTOCOL)
                 continue
-            values[name] = hits[:, :k].mean(axis=1)
         per_item = np.full(len(features), np.nan)
         per_item[known[queries]] = values[name][queries]
         results[name] = Measure(
@@ -91,6 +81,30 @@ def retrieval(
             per_item=per_item,
         )
     return results
+
+
+def _top_values(
+    rows: Float[np.ndarray, "n d"],
+    codes: Int64[np.ndarray, "n"],
+    relevant: Int64[np.ndarray, "n"],
+    deepest: int,
+    ks: Sequence[int],
+) -> dict[str, Float64[np.ndarray, "n"]]:
+    """The measures that look at the first ranks only, block by block of queries: classes can be large."""
+    names = ("mAP@R", "R-precision", *(f"precision@{k}" for k in ks))
+    values = {name: np.zeros(len(rows)) for name in names}
+    ranks = np.arange(1, deepest + 1)
+    for part in blocks(len(rows), 32 * deepest, budget=8 * BLOCK_BYTES):
+        asked = np.arange(part.start, part.stop)
+        indices, _ = nearest(rows[part], rows, k=deepest, skip=asked)
+        hits = codes[indices] == codes[part, None]
+        within = hits & (ranks <= relevant[part, None])
+        needed = np.maximum(relevant[part], 1)
+        values["mAP@R"][part] = (within * np.cumsum(hits, axis=1) / ranks).sum(axis=1) / needed
+        values["R-precision"][part] = within.sum(axis=1) / needed
+        for k in ks:
+            values[f"precision@{k}"][part] = hits[:, :k].mean(axis=1)
+    return values
 
 
 def _weighted(
