@@ -11,6 +11,7 @@ from featurelens import see
 from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
 from featurelens.cli.assess import assess
+from featurelens.cli.explain import explain
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
@@ -25,6 +26,8 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, load_backbone),
     (search, Gallery.search),
     (layers, load_backbone),
+    (explain, load_backbone),
+    (explain, see.explain),
     (maps, see.feature_maps),
     (maps, see.FeatureMaps.sheet),
     (maps, see.hierarchy),
@@ -35,7 +38,13 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (assess, write_report),
 ]
 # A gallery remembers its backbone, so the command's own default is "the gallery's".
-DIFFERS_ON_PURPOSE = {("index", "backbone"), ("index", "images"), ("search", "query")} | {
+# The method of `explain` is "similarity" where another image is given.
+DIFFERS_ON_PURPOSE = {
+    ("index", "backbone"),
+    ("index", "images"),
+    ("search", "query"),
+    ("explain", "method"),
+} | {
     ("assess", name)
     for name in ("backbones", "layers", "pooling")  # texts with commas there, sequences here
 }

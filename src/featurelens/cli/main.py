@@ -10,6 +10,7 @@ from featurelens.cli.assess import assess
 from featurelens.cli.compare import compare
 from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
+from featurelens.cli.explain import explain
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
@@ -25,6 +26,7 @@ COMMANDS = {
     "demo": demo,
     "index": index,
     "search": search,
+    "explain": explain,
     "layers": layers,
     "maps": maps,
     "visualize": visualize,

@@ -89,7 +89,7 @@ def explain(
 ) -> Explanation:
     """Where in the image the score comes from, by one of `featurelens.see.methods.METHODS`.
 
-    `target`: None (the class that the network sees), a class number, the pixels of another image (cosine
+    `target`: None (the class that the network sees), a class number or ImageNet name, the pixels of another image (cosine
     similarity to it), a function of the outputs [image, n] -> [image], or a Target. `check` adds how far to
     trust the map (see `featurelens.see.trust`). `options` are the method's own: layer, baseline, steps,
     tolerance, max_steps, samples, noise, window, stride, seed, chunk. The network must run on torch

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from featurelens.backbone.nested import tensors
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import BackboneError, InvalidInput
+from featurelens.see.class_names import class_by_name, class_names
 from featurelens.see.score import Score
 from featurelens.shapes import UInt8
 
@@ -37,8 +38,8 @@ class Target:
         return self.names[image if len(self.names) > 1 else 0]
 
 
-def class_score(index: int | Sequence[int]) -> Target:
-    """The score (logit) of a class, or of one class for each image."""
+def class_score(index: int | Sequence[int], *, names: Sequence[str] | None = None) -> Target:
+    """The score (logit) of a class, or of one class for each image; `names` are those of all classes."""
     indices = [int(index)] if isinstance(index, int | np.integer) else [int(i) for i in index]
     table = torch.tensor(indices)
 
@@ -50,7 +51,11 @@ def class_score(index: int | Sequence[int]) -> Target:
             )
         return outputs.gather(1, wanted[:, None])[:, 0]
 
-    return Target("logits", of, tuple(f"class {i}" for i in indices))
+    return Target("logits", of, tuple(_called(i, names) for i in indices))
+
+
+def _called(index: int, names: Sequence[str] | None) -> str:
+    return f"{names[index]} (class {index})" if names and 0 <= index < len(names) else f"class {index}"
 
 
 def likeness(
@@ -80,20 +85,22 @@ def to_target(asked: Any, backbone: TorchBackbone, x: Tensor) -> Target:
         return asked
     if asked is None:
         with torch.no_grad():
-            return class_score(logits(backbone, x).argmax(1).tolist())
+            return class_score(logits(backbone, x).argmax(1).tolist(), names=class_names(backbone))
+    if isinstance(asked, str):
+        asked = class_by_name(backbone, asked)
     if isinstance(asked, int | np.integer):
-        return class_score(int(asked))
+        return class_score(int(asked), names=class_names(backbone))
     if isinstance(asked, np.ndarray) and asked.ndim == 3:
         return likeness(backbone, asked)
     if isinstance(asked, list | tuple) and all(isinstance(i, int | np.integer) for i in asked):
         if len(asked) != len(x):
             raise InvalidInput(f"There are {len(x)} images and {len(asked)} classes; give one for each.")
-        return class_score(asked)
+        return class_score(asked, names=class_names(backbone))
     if callable(asked):
         function: Callable[..., Any] = asked
         return scalar(function, reads="logits" if has_classes(backbone) else "embedding")
     raise InvalidInput(
-        f"target={asked!r} is none of: None (the predicted class), a class number, one number for each image, the "
+        f"target={asked!r} is none of: None (the predicted class), a class number or name, one number for each image, the "
         "pixels of another image, a function of the outputs, a Target."
     )
 
