@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from featurelens.assess.interval import jackknife_interval, mean_interval
+from featurelens.assess.interval import jackknife_interval, mean_interval, share_interval
 from featurelens.assess.probe_knn import knn_probe
 from featurelens.assess.probe_linear import few_shot, linear_probe
 from featurelens.assess.splits import Split, by_folder, by_ratio, in_folds
@@ -130,6 +130,16 @@ def test_the_bootstrap_equals_scipy_and_meets_the_normal_interval():
     theirs = bootstrap((large,), np.mean, n_resamples=2000, method="percentile", rng=1, batch=100)
     assert mean_interval(large) == pytest.approx(tuple(theirs.confidence_interval), abs=0.003)
     assert mean_interval(np.array([1.0])) is None
+
+
+def test_all_right_is_not_certain():
+    theirs = binomtest(30, 30).proportion_ci(method="wilson")
+    assert share_interval(np.ones(30)) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+    assert share_interval(np.zeros(30)) == pytest.approx((0, 1 - theirs.low), abs=1e-6)
+    mixed = np.tile([0.0, 1.0, np.nan], 30)
+    assert share_interval(mixed) == mean_interval(mixed)
+    sure, labels = np.eye(2)[np.arange(40) % 2], np.arange(40) % 2
+    assert knn_probe(sure, labels, ks=(5,))[5].interval[0] < 0.95
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():

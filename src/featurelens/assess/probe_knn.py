@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from featurelens.assess.arrays import Labels, blocks, encode
-from featurelens.assess.interval import mean_interval
+from featurelens.assess.interval import share_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.splits import Split
@@ -72,7 +72,7 @@ def _measure(
         float(np.nanmean(right)),
         int(tested.sum()),
         f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}; interval by bootstrap over images",
-        interval=mean_interval(right, seed=seed),
+        interval=share_interval(right, seed=seed),
         chance=float(((np.bincount(codes[tested]) / tested.sum()) ** 2).sum()),
         detail={"predicted": [names[p] if p >= 0 else None for p in predicted.tolist()]},
         per_item=right,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from featurelens.assess.arrays import Labels, encode, unit
-from featurelens.assess.interval import mean_interval
+from featurelens.assess.interval import share_interval
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.splits import Split, by_ratio, in_folds
 from featurelens.assess.threads import one_thread
@@ -67,7 +67,7 @@ def linear_probe(
         len(tested),
         f"L-BFGS logistic regression on unit vectors, centred, C from {tuple(grid)} by a held-out fifth, "
         f"{len(splits)} split{'s' if len(splits) > 1 else ''}; interval by bootstrap over images",
-        interval=mean_interval(right, seed=seed),
+        interval=share_interval(right, seed=seed),
         chance=float((share**2).sum()),
         detail={
             "c": chosen,

@@ -13,6 +13,9 @@ from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 
 if TYPE_CHECKING:
     from featurelens.assess.choose import Choosing
+    from featurelens.assess.result import Measure
+
+_WIDE = 140
 
 
 def assess(
@@ -145,26 +148,23 @@ def _print(chosen: Choosing) -> None:
     from featurelens.assess.report.page import answer
     from featurelens.assess.report.words import SHOWN, short
 
-    study = chosen.study
+    study, wide = chosen.study, _columns() >= _WIDE
     table = Table(box=None, pad_edge=False)
-    columns = [c for c in SHOWN if any(c in a.measures for a in study.assessments)]
-    for name in ("backbone", *(SHOWN[c] for c in columns), "images/s", "memory", "licence"):
-        table.add_column(name, justify="left" if name in ("backbone", "licence") else "right")
+    shown = [c for c in SHOWN if any(c in a.measures for a in study.assessments)]
+    shown = shown if wide else shown[:3]  # the page and --json have the others
+    table.add_column("backbone", overflow="fold", min_width=16)
+    for name in (*(SHOWN[c] for c in shown), "images/s", "memory"):
+        table.add_column(name, justify="right")
+    if wide:
+        table.add_column("licence")
     for one in study.assessments:
-        cells = []
-        for name in columns:
-            measure = one.measures[name]
-            digits = 0 if name == "RankMe" else 3
-            low, high = measure.interval or (0.0, 0.0)
-            spread = f" [{low:.{digits}f}, {high:.{digits}f}]" if measure.interval else ""
-            cells.append(f"{measure.value:.{digits}f}{escape(spread)}" if measure.defined else "undefined")
         rate, memory = one.cost.images_per_second, one.cost.memory_bytes
         table.add_row(
             escape(short(one.name)) + (" *" if one.name in study.front and study.quality else ""),
-            *cells,
+            *(escape(_cell(one.measures[name], wide)) for name in shown),
             f"{rate:.0f}" if rate else "–",
             f"{memory / 1e6:,.0f} MB" if memory else "–",
-            escape(one.features.spec.licence),
+            *([escape(one.features.spec.licence)] if wide else []),
         )
     show(table)
     if len(study.assessments) > 1 and study.quality:
@@ -176,6 +176,25 @@ def _print(chosen: Choosing) -> None:
             f"Best of {len(chosen.sweep)} layers and poolings: {best.layer} {best.pooling}, {best.measures[0]}"
         )
     _print_faults(chosen)
+
+
+def _columns() -> int:
+    import shutil
+    import sys
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+
+
+def _cell(measure: Measure, wide: bool) -> str:
+    """Value and interval, side by side or, in a narrow terminal, one above the other."""
+    if not measure.defined:
+        return "undefined"
+    digits = 0 if measure.name == "RankMe" else 3 if wide else 2
+    value = f"{measure.value:.{digits if digits == 0 else 3}f}"
+    if measure.interval is None:
+        return value
+    low, high = measure.interval
+    return f"{value}{' ' if wide else chr(10)}[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def _print_faults(chosen: Choosing) -> None:
