@@ -11,27 +11,10 @@ from featurelens.backbone.layout import layouts
 from featurelens.backbone.tap import tap
 from featurelens.backbone.token_grid import NCHW, as_map
 from featurelens.errors import LayerError
+from fixtures.sixty_networks import NETWORKS
 
 timm = pytest.importorskip("timm")
 torch = pytest.importorskip("torch")
-
-# Small ones where a family has them; the number is the side of the input, where the default would be slow.
-NETWORKS: dict[str, int | None] = {
-    "bat_resnext26ts": 256, "beit_base_patch16_224": None, "caformer_s18": 96, "cait_xxs24_224": None,
-    "coat_lite_tiny": 224, "coatnet_nano_rw_224": None, "convit_tiny": None, "convmixer_768_32": 64,
-    "convnext_atto": 96, "crossvit_tiny_240": None, "cspresnet50": 96, "darknet17": 96, "davit_tiny": 96,
-    "deit_tiny_patch16_224": None, "densenet121": 96, "dla34": 96, "dm_nfnet_f0": 96, "dpn48b": 96,
-    "edgenext_xx_small": 96, "efficientformer_l1": 224, "efficientformerv2_s0": 224, "efficientnet_b0": 96,
-    "efficientvit_b0": 96, "efficientvit_m0": 224, "eva02_tiny_patch14_224": None, "fastvit_t8": 96,
-    "fasternet_t0": 96, "focalnet_tiny_srf": 96, "gcvit_xxtiny": 224, "ghostnet_100": 96, "gmixer_12_224": None,
-    "hardcorenas_a": 96, "hgnetv2_b0": 96, "hiera_tiny_224": None, "hrnet_w18_small": 96, "inception_v4": 160,
-    "levit_128s": 224, "mambaout_femto": 96, "maxvit_pico_rw_256": None, "mixer_s32_224": None,
-    "mobilenetv3_small_050": 96, "mobileone_s0": 96, "mobilevit_xxs": 96, "mvitv2_tiny": 224,
-    "nest_tiny": 224, "nextvit_small": 96, "pit_ti_224": None, "poolformer_s12": 96, "pvt_v2_b0": 96,
-    "regnetx_002": 96, "repvgg_a0": 96, "resnet18": 96, "rexnet_100": 96, "sequencer2d_s": 224,
-    "shvit_s1": 96, "starnet_s1": 96, "swin_tiny_patch4_window7_224": None, "tnt_s_patch16_224": None,
-    "twins_svt_small": 96, "vit_tiny_patch16_224": None, "volo_d1_224": None, "xcit_nano_12_p16_224": None,
-}  # fmt: skip
 
 
 def build(name: str, size: int | None) -> tuple[Any, tuple[int, int]]:

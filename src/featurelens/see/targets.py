@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from featurelens.backbone.nested import tensors
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import BackboneError, InvalidInput
+from featurelens.images.decode import decode
 from featurelens.see.class_names import class_by_name, class_names
 from featurelens.see.score import Score
 from featurelens.shapes import UInt8
@@ -91,7 +92,7 @@ def to_target(asked: Any, backbone: TorchBackbone, x: Tensor) -> Target:
     if isinstance(asked, int | np.integer):
         return class_score(int(asked), names=class_names(backbone))
     if isinstance(asked, np.ndarray) and asked.ndim == 3:
-        return likeness(backbone, asked)
+        return likeness(backbone, decode(asked, fit=backbone.spec.fit).pixels)
     if isinstance(asked, list | tuple) and all(isinstance(i, int | np.integer) for i in asked):
         if len(asked) != len(x):
             raise InvalidInput(f"There are {len(x)} images and {len(asked)} classes; give one for each.")

@@ -1,0 +1,180 @@
+"""`see.explain`: every method on small networks, targets, errors, and a network that is left as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from featurelens import load_backbone, see
+from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.errors import BackboneError, InvalidInput, LayerError, UnknownName
+from featurelens.see.methods import METHODS
+from fixtures.drawn import drawing
+from fixtures.numpy_backbone import NumpyBackbone
+
+QUICK = {
+    "integrated-gradients": {"steps": 4, "max_steps": 4},
+    "smoothgrad": {"samples": 2},
+    "occlusion": {"window": 80},
+}
+IMAGE, OTHER = drawing(1, (160, 160)), drawing(2, (160, 160))
+
+
+def loaded(name: str) -> TorchBackbone:
+    net = load_backbone(name, engine="torch", device="cpu", pretrained=False, threads=1)
+    assert isinstance(net, TorchBackbone)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net.module.get_classifier().weight.normal_()  # pyright: ignore[reportCallIssue]
+    return net
+
+
+@pytest.fixture(scope="module")
+def cnn() -> TorchBackbone:
+    return loaded("test_resnet")
+
+
+@pytest.fixture(scope="module")
+def vit() -> TorchBackbone:
+    return loaded("test_vit")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_a_map_a_score_and_a_picture(
+    vit: TorchBackbone, method: str, tmp_path: Path
+) -> None:
+    found = see.explain(vit, IMAGE, method=method, **QUICK.get(method, {}))
+    logits = vit.logits(vit.normalize(vit.prepare(found.pixels[None])))[0].detach()
+    assert found.target.endswith(f"class {int(logits.argmax())})")
+    assert found.score == pytest.approx(float(logits.max()), rel=1e-4)
+    assert found.values.std() > 0
+    assert np.isfinite(found.values).all()
+    assert found.channels is None or found.channels.shape == (3, 160, 160)
+    png, npz, how = found.save(tmp_path / "map.png")
+    assert np.array_equal(np.load(npz)["values"], found.values)
+    assert method in how.read_text()
+    assert png.stat().st_size > 1000
+    assert found._repr_html_().startswith("<img")
+
+
+def state(net: TorchBackbone) -> list[object]:
+    module = net.module
+    parts = [
+        (
+            p.training,
+            len(p._forward_hooks),
+            len(p._forward_pre_hooks),
+            len(p._backward_hooks),
+            sorted(vars(p)),
+        )
+        for p in module.modules()
+    ]
+    values = [t.detach().clone().numpy().tobytes() for t in (*module.parameters(), *module.buffers())]
+    grads = [
+        (p.requires_grad, None if p.grad is None else p.grad.numpy().tobytes()) for p in module.parameters()
+    ]
+    # Python's own stream is left out: the shape checks of the tests draw from it.
+    streams = [torch.get_rng_state().numpy().tobytes(), str(np.random.get_state())]  # noqa: NPY002
+    return [parts, values, grads, streams]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_network_is_afterwards_bit_for_bit_as_before(vit: TorchBackbone, method: str) -> None:
+    net = vit.with_module(vit.module)
+    net.module.train()
+    first = next(net.module.parameters())
+    first.grad = torch.ones_like(first)
+    before = state(net)
+    see.explain(net, IMAGE, method=method, target=3, **QUICK.get(method, {}))
+    assert state(net) == before
+
+    def breaks(outputs: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        see.explain(net, IMAGE, method=method, target=breaks, **QUICK.get(method, {}))
+    assert state(net) == before
+    first.grad = None
+    assert state(net) != before, "sabotage: a lost gradient is seen"
+    net.module.eval()
+
+
+def test_a_batch_equals_single_runs(cnn: TorchBackbone) -> None:
+    for method in ("grad-cam", "integrated-gradients"):
+        options = QUICK.get(method, {})
+        both = see.explain_many(cnn, [IMAGE, OTHER], method=method, target=[3, 7], **options)
+        for image, index, found in zip((IMAGE, OTHER), (3, 7), both, strict=True):
+            alone = see.explain(cnn, image, method=method, target=index, **options)
+            assert np.allclose(found.values, alone.values, atol=1e-4 * np.abs(alone.values).max())
+            assert found.target.endswith(f"class {index})")
+    assert see.explain_many(cnn, []) == []
+
+
+def test_the_likeness_to_another_image_is_a_target(cnn: TorchBackbone) -> None:
+    found = see.explain(cnn, IMAGE, target=OTHER)
+    other = see.explain(cnn, OTHER, target=3).pixels
+    a, b = cnn.embed(np.stack([found.pixels, other]))
+    assert found.score == pytest.approx(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)), abs=1e-5)
+    assert found.target == "likeness to another image"
+
+
+def test_any_function_of_the_output_is_a_target(cnn: TorchBackbone) -> None:
+    margin = see.explain(cnn, IMAGE, method="saliency", target=lambda out: out[:, 3] - out[:, 5])
+    a, b = (see.explain(cnn, IMAGE, method="saliency", target=i).channels for i in (3, 5))
+    assert a is not None
+    assert b is not None
+    assert margin.channels is not None
+    assert np.allclose(margin.channels, a - b, atol=1e-4 * np.abs(a).max())
+    size = see.scalar(lambda out: out.square().sum(1), reads="embedding", name="size")
+    assert see.explain(cnn, IMAGE, target=size).target == "size"
+
+
+def test_a_named_layer_is_read(cnn: TorchBackbone) -> None:
+    early, late = (see.explain(cnn, IMAGE, method="layer-cam", layer=name) for name in ("layer1", "layer4"))
+    assert early.values.shape[0] > late.values.shape[0]
+    assert (early.layer, late.layer) == ("layer1", "layer4")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"method": "gradcam"}, UnknownName, "grad-cam"),
+        ({"method": "grad-cam", "steps": 3}, InvalidInput, "does not take steps\\. It takes: layer, chunk"),
+        ({"method": "attention-rollout"}, LayerError, "no attention layers"),
+        ({"target": 1000}, InvalidInput, "There is no class 1000"),
+        ({"target": "tigre cat"}, UnknownName, "tiger cat"),
+        ({"target": [1, 2]}, InvalidInput, "1 images and 2 classes"),
+        ({"target": {}}, InvalidInput, "is none of"),
+        ({"layer": "layer9"}, LayerError, "layer4"),
+        (
+            {"method": "integrated-gradients", "baseline": "white"},
+            InvalidInput,
+            "Known: black, mean, blur, uniform",
+        ),
+    ],
+)
+def test_errors_say_what_to_do(cnn: TorchBackbone, options: dict, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        see.explain(cnn, IMAGE, **options)
+
+
+def test_networks_without_classes_or_gradients_are_told_what_to_do_instead() -> None:
+    headless = loaded("test_resnet")
+    headless.module.reset_classifier(0)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(BackboneError, match="--against OTHER"):
+        see.explain(headless, IMAGE)
+    assert see.explain(headless, IMAGE, target=OTHER).values.any()
+    with pytest.raises(BackboneError, match="engine='torch'"):
+        see.explain(NumpyBackbone(), IMAGE)
+
+
+def test_classes_are_found_by_name(cnn: TorchBackbone) -> None:
+    assert see.explain(cnn, IMAGE, target="tiger cat").target == "tiger cat (class 282)"
+    fewer = loaded("test_resnet")
+    fewer.module.reset_classifier(7)  # pyright: ignore[reportCallIssue]
+    assert see.explain(fewer, IMAGE, target=3).target == "class 3"
+    with pytest.raises(InvalidInput, match="'tiger cat' is not a class number"):
+        see.explain(fewer, IMAGE, target="tiger cat")
