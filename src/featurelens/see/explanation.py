@@ -139,7 +139,9 @@ def explain_many(
         if check:
             from featurelens.see.trust import trust_of
 
-            explained = [replace(e, trust=trust_of(question, goal, i, e, options)) for i, e in enumerate(explained)]
+            explained = [
+                replace(e, trust=trust_of(question, goal, i, e, options)) for i, e in enumerate(explained)
+            ]
     return explained
 
 
