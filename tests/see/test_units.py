@@ -68,7 +68,7 @@ def test_sabotage_a_pass_that_forgets_earlier_batches_is_noticed(monkeypatch) ->
     real = Exemplars.add
 
     def forgetful(self, output):
-        self.score = np.full_like(self.score, -np.inf)
+        self._key = np.full_like(self._key, -np.inf)
         return real(self, output)
 
     monkeypatch.setattr(exemplars.Exemplars, "add", forgetful)
@@ -121,6 +121,20 @@ def test_units_that_never_answer_are_dead() -> None:
     assert layer.active[4] == 0
     assert layer.contrast[4] == 0
     assert layer.contrast[layer.active > 0].min() > 0
+
+
+def test_of_equal_answers_the_one_that_fills_more_of_the_image_comes_first() -> None:
+    batch = torch.zeros(4, 1, 3, 3)
+    batch[:, 0, 0, 0] = 6.0
+    batch[2, 0, 1:] = 5.0
+    batch[1, 0, 2] = 5.0
+    kept = Exemplars(top=3)
+    kept.add(batch[:2])
+    kept.add(batch[2:])
+    assert kept.image.tolist() == [[2, 1, 0]]
+    assert kept.score.tolist() == [[6.0, 6.0, 6.0]]
+    kept.add(torch.full((1, 1, 3, 3), 6.5))
+    assert kept.image.tolist() == [[4, 2, 1]]
 
 
 def test_vectors_have_units_too_and_few_images_leave_room() -> None:
