@@ -60,10 +60,10 @@ def test_more_noise_lowers_every_measure_of_quality(name):
 @pytest.mark.parametrize("name", QUALITY)
 def test_shuffled_labels_fall_to_chance(name):
     features, labels = drawn(1.0)
-    runs = [QUALITY[name](features, np.random.default_rng(s).permutation(labels)) for s in range(4)]
+    runs = [QUALITY[name](features, np.random.default_rng(s).permutation(labels)) for s in range(6)]
     gaps = np.array([run.value - run.chance for run in runs])
     widths = np.array([run.interval[1] - run.interval[0] for run in runs])
-    assert abs(gaps.mean()) < 0.5 * widths.mean()
+    assert abs(gaps.mean()) < 0.75 * widths.mean()  # images share neighbours: wider than for one image each
     real = QUALITY[name](features, labels)
     assert abs(real.value - real.chance) > 5 * abs(gaps.mean())
 

@@ -91,7 +91,7 @@ def few_shot(
 ) -> dict[int, Measure]:
     """The learning curve: accuracy with 1, 2, 4, ... teaching images per class, tested on a fixed quarter.
 
-    The interval is over `repeats` draws of the teaching images (normal, from their spread). A number of
+    The interval (normal) joins the spread over `repeats` draws of the teaching images with that of the test images. A number of
     shots that some class cannot give is undefined. Raises MissingExtra without scikit-learn.
     """
     classes = encode(labels, len(features))
@@ -102,7 +102,9 @@ def few_shot(
     results = {}
     for shot in shots:
         name = f"{shot}-shot accuracy"
-        protocol = f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws"
+        protocol = (
+            f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws, a quarter to test"
+        )
         if count < 2 or spare.min() < shot:
             reason = f"the smallest of {count} classes has {int(spare.min())} teaching images"
             results[shot] = undefined(name, reason, n=len(split.test), protocol=protocol)
@@ -118,8 +120,9 @@ def few_shot(
                 axis=1
             )
             scores.append(float((found == classes.codes[split.test]).mean()))
-        half = 1.959964 * float(np.std(scores, ddof=1)) / np.sqrt(repeats) if repeats > 1 else 0.0
         mean = float(np.mean(scores))
+        drawn = float(np.var(scores, ddof=1)) / repeats if repeats > 1 else 0.0
+        half = 1.959964 * float(np.sqrt(drawn + mean * (1 - mean) / max(len(split.test), 1)))
         results[shot] = Measure(
             name,
             mean,
