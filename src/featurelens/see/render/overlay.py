@@ -43,7 +43,7 @@ def overlay(
     """
     rows, cols = pixels.shape[:2]
     scaled = to_range(values, signed=signed, percentile=percentile, least=least, peak=peak)
-    scaled = enlarge(np.nan_to_num(scaled), rows, cols, smooth=smooth)
+    scaled = enlarge(np.nan_to_num(scaled).astype(np.float32), rows, cols, smooth=smooth)
     weight = opacity * np.clip(np.abs(scaled), 0, 1)[..., None] ** 0.85
     colours = colourize(scaled, "diverging" if signed else "heat").astype(np.float32)
     grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
