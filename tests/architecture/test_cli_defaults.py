@@ -51,7 +51,9 @@ DIFFERS_ON_PURPOSE = {
 
 
 # The see commands name a network that their functions are given loaded; its layer and image are arguments there.
-DIFFERS_ON_PURPOSE |= {(c, o) for c in ("maps", "visualize", "units") for o in ("backbone", "image", "layer")}
+DIFFERS_ON_PURPOSE |= {
+    (c, o) for c in ("explain", "maps", "visualize", "units") for o in ("backbone", "image", "layer")
+}
 DIFFERS_ON_PURPOSE |= {("visualize", "objectives"), ("units", "images"), ("units", "layers")}
 
 

@@ -64,7 +64,9 @@ def test_a_relu_network_without_biases_from_zero_gives_input_times_gradient() ->
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), chunk=st.integers(1, 40))
-def test_the_gap_is_what_it_says_and_within_the_tolerance(seed: int, chunk: int) -> None:
+def test_the_gap_is_what_it_says_and_within_the_tolerance_unless_all_steps_are_spent(
+    seed: int, chunk: int
+) -> None:
     net, x = conv(seed=seed), 3 * images(2, seed=seed)
     found = integrated_gradients(
         class_of(net), x, 0 * x, steps=8, tolerance=1e-3, max_steps=4096, chunk=chunk
@@ -73,7 +75,8 @@ def test_the_gap_is_what_it_says_and_within_the_tolerance(seed: int, chunk: int)
         rise = net(x)[:, 2] - net(0 * x)[:, 2]
     gap = (found.values.flatten(1).sum(1) - rise).abs() / rise.abs()
     assert torch.allclose(gap, found.gap, rtol=1e-3, atol=1e-9)
-    assert (gap <= 1e-3).all()
+    spent = torch.tensor(found.steps) >= 4096  # a rise near zero between two large scores
+    assert ((gap <= 1e-3) | spent).all()
 
 
 def test_only_images_that_need_it_get_more_steps() -> None:
