@@ -63,14 +63,14 @@ class Explanation:
         told = {"image": self.name, **{name: getattr(self, name) for name in kept}, "seconds": self.seconds}
         return told | ({"trust": self.trust.to_json()} if self.trust else {})
 
-    def save(self, file: Path) -> list[Path]:
+    def save(self, file: str | Path) -> list[Path]:
         """Write the picture (.png), the raw map (.npz) and how it was made (.json); returns the files."""
         from featurelens.see.render.save import save
 
         arrays = {"values": self.values, "pixels": self.pixels}
         if self.channels is not None:
             arrays["channels"] = self.channels
-        return save(file, self.picture(), how=self.how(), arrays=arrays)
+        return save(Path(file), self.picture(), how=self.how(), arrays=arrays)
 
     def _repr_html_(self) -> str:
         from featurelens.see.render.inline import as_html

@@ -77,8 +77,10 @@ def integrated_gradients(
         doubtful, missed = line.integrate(todo, points, small, values)
         used += points * np.bincount(owner, minlength=len(x))
         total = gap + np.bincount(owner, missed, minlength=len(x))
-        settled = (np.abs(total) <= limit * scale) | (used >= max_steps) | (tolerance is None)
-        again = ~settled[owner] & (np.abs(missed) > small)
+        again = np.abs(missed) > small
+        more = 2 * points * np.bincount(owner, again, minlength=len(x))
+        settled = (np.abs(total) <= limit * scale) | (used + more > max_steps) | (tolerance is None)
+        again &= ~settled[owner]
         gap += np.bincount(owner[~again], missed[~again], minlength=len(x))
         values[_where(settled, x)] += doubtful[_where(settled, x)]
         todo = line.cut([piece for piece, more in zip(todo, again, strict=True) if more], 2)

@@ -70,12 +70,12 @@ class Match:
             "lines": [line.to_json() for line in self.lines()],
         }
 
-    def save(self, file: Path) -> list[Path]:
+    def save(self, file: str | Path) -> list[Path]:
         """Write the picture (.png), the maps (.npz) and how it was made (.json); returns the files."""
         from featurelens.see.render.save import save
 
         arrays = {"a": self.a, "b": self.b, "pairs": self.pairs}
-        return save(file, self.picture(), how=self.how(), arrays=arrays)
+        return save(Path(file), self.picture(), how=self.how(), arrays=arrays)
 
     def _repr_html_(self) -> str:
         from featurelens.see.render.inline import as_html

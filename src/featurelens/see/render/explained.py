@@ -67,6 +67,8 @@ def _caption(explained: Explanation) -> str:
         gap = explained.facts["gap"]
         state = "adds up" if explained.facts["complete"] else "does NOT add up"
         lines.append(f"{state} (gap {100 * gap:.2g} %, {explained.facts['steps']} steps)")
+    if explained.trust is not None:
+        lines.append(f"checked: {explained.trust.level}")
     if not np.any(explained.values):
         lines.append("the map is empty: nothing in the image moves this score")
     return "\n".join(lines)
