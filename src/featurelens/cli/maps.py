@@ -56,7 +56,7 @@ def maps(
         written = page.save(out)
         told = {"layers": [stage.layer for stage in page.stages]}
     else:
-        found = feature_maps(net, image, layer, rank=rank)  # pyright: ignore[reportArgumentType]
+        found = feature_maps(net, image, layer, rank=rank)
         written = found.save(out, limit=limit or None, scale=scale, over=over)
         told = {"layer": layer, "shape": list(found.maps.shape), "silent": found.silent, "order": found.order}
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +20,10 @@ from featurelens.see.render import enlarge, heat, overlay, save, sheet
 from featurelens.see.render.scale import peak_of
 from featurelens.shapes import Float32, UInt8
 
-Rank = Literal["max", "mean", "spread", "index"]
-Scale = Literal["own", "shared"]
-
 _STRENGTH: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "max": lambda maps: maps.max((1, 2)),
     "mean": lambda maps: maps.mean((1, 2)),
-    "spread": lambda maps: maps.std((1, 2)),
+    "spread": lambda maps: np.maximum(maps, 0).std((1, 2)),
     "index": lambda maps: -np.arange(len(maps)),
 }
 
@@ -61,7 +58,7 @@ class FeatureMaps:
         self,
         *,
         limit: int | None = 64,
-        scale: Scale = "own",
+        scale: str = "own",
         over: bool = False,
         columns: int | None = None,
         side: int = 96,
@@ -98,12 +95,11 @@ class FeatureMaps:
         return save(file, self.sheet(**options), how={**how, **options}, arrays=arrays)
 
 
-def feature_maps(backbone: Backbone, image: Any, layer: str, *, rank: Rank = "spread") -> FeatureMaps:
+def feature_maps(backbone: Backbone, image: Any, layer: str, *, rank: str = "spread") -> FeatureMaps:
     """What each channel of `layer` answers to `image` (path, array or PIL image), place by place.
 
-    Channels are ranked by their "spread" (standard deviation) over places, "max" or "mean", or stay in order
-    ("index"). Token
-    grids come as maps. Raises LayerError for a layer without places.
+    Channels are ranked by the "spread" (standard deviation over places) of what lies above zero, by "max" or
+    "mean", or stay in order ("index"). Token grids come as maps. Raises LayerError for a layer without places.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
     >>> net = load_backbone("resnet18", engine="torch")  # doctest: +SKIP
@@ -113,7 +109,7 @@ def feature_maps(backbone: Backbone, image: Any, layer: str, *, rank: Rank = "sp
 
 
 def layer_maps(
-    backbone: Backbone, image: Any, layers: list[str], *, rank: Rank = "spread"
+    backbone: Backbone, image: Any, layers: list[str], *, rank: str = "spread"
 ) -> list[FeatureMaps]:
     """`feature_maps` of several layers in one pass."""
     if rank not in _STRENGTH:
