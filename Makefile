@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 IMAGES ?=
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SETUP  := pyproject.toml constraints.txt
-ALL    := lab,export,heif,table,demo
+ALL    := lab,export,heif,table,maps,demo
 
 .PHONY: demo test lint quick slow bench docs clean
 .DEFAULT_GOAL := demo
