@@ -22,7 +22,7 @@ from featurelens.shapes import Float, Float32, UInt8
 if TYPE_CHECKING:
     from featurelens.backbone.layers import Layer
 
-Step = Callable[[nn.Module, Tensor], Tensor]
+Step = Callable[[nn.Module, Any], Any]
 
 
 class TorchBackbone:
@@ -82,16 +82,19 @@ class TorchBackbone:
             x = x.pin_memory().to(self.device, non_blocking=True)
         return x.permute(0, 3, 1, 2).float().div_(255.0)  # channels_last already, by its strides
 
-    def forward_features(self, x: Float[Tensor, "batch 3 row col"]) -> Tensor:
-        """The last feature map or token sequence of normalised images, as the network lays it out."""
+    def forward_features(self, x: Float[Tensor, "batch 3 row col"]) -> Any:
+        """The last feature map or token sequence of normalised images, as the network lays it out.
+
+        A tensor; networks of several paths (CrossViT) give a list of them.
+        """
         return self._features(self.module, x)
 
-    def pool(self, features: Tensor) -> Float[Tensor, "batch dim"]:
+    def pool(self, features: Any) -> Float[Tensor, "batch dim"]:
         """The embedding made from what `forward_features` gives."""
         pooled = self._pool(self.module, features)
         return pooled if pooled.ndim == 2 else pooled.flatten(2).mean(2)
 
-    def to_map(self, features: Tensor) -> Float[Tensor, "batch channel grid_row grid_col"]:
+    def to_map(self, features: Any) -> Float[Tensor, "batch channel grid_row grid_col"]:
         """What `forward_features` gives, as a spatial map; BackboneError if it has no places."""
         if self.layout is None:
             raise BackboneError(f"The backbone '{self.spec.name}' gives an embedding only, no spatial map.")
