@@ -45,12 +45,12 @@ app = typer.Typer(
     help="Extract, see, assess, adapt and search the features that deep networks learn from images.",
     epilog="Start with: featurelens demo   or   featurelens index ~/Pictures",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain pages: importing rich for them would take longer than all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, short_help=(_command.__doc__ or "").partition("\n")[0])(_command)
 
 
 @app.callback(invoke_without_command=True)
