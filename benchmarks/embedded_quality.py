@@ -88,9 +88,8 @@ def main() -> None:
             figures[name] = {k: retrieval(v, np.array(sets[k][1])) for k, v in by_set.items()}
             print(f"{name:24s}" + "".join(f"{m:8.3f} / {n:.3f}" for m, n in figures[name].values()))
     ours = figures["embedded"]
-    least = min(f - t for k, (m, n) in ours.items() for f, t in zip((m, n), TARGETS[k], strict=True))
     detail: dict[str, object] = {"figures": figures, "targets": TARGETS}
-    met = least >= 0
+    met = all(figure >= target for k in ours for figure, target in zip(ours[k], TARGETS[k], strict=True))
     if not options.no_speed:
         rates = speed(options.rounds)
         ratio = rates["embedded"] / rates["mobilenetv3"]
@@ -99,7 +98,8 @@ def main() -> None:
         )
         detail["speed_ratio"] = ratio
         met = met and ratio >= 1
-    report("embedded_quality", least, 0.0, met, detail)
+    value = {name: [round(m, 3), round(n, 3)] for name, (m, n) in ours.items()}
+    report("embedded backbone, mAP and nearest neighbour", value, TARGETS, met, detail)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def main() -> None:
     ratio = peaks[given.many] / peaks[given.few]
     print(table(["images", "peak, MiB"], [[f"{n:,}", p / 2**20] for n, p in peaks.items()]))
     detail = {"peak_bytes": peaks, "backbone": given.backbone}
-    report("index_memory", ratio, TARGET, ratio <= TARGET, detail)
+    name = f"peak memory of indexing {given.many:,} images over {given.few:,}"
+    report(name, round(ratio, 3), f"<= {TARGET}", ratio <= TARGET, detail)
 
 
 def peak(root: Path, count: int, backbone: str) -> int:
