@@ -120,6 +120,11 @@ def _check(weights: dict[str, Tensor], module: nn.Module, images: int) -> str | 
             f"{kind} has no attention layers that can be read. Use grad-cam or integrated-gradients, which work "
             "for every network."
         )
+    if any(w.ndim != 4 for w in weights.values()):  # not [image, head, query, key]
+        raise LayerError(
+            f"The attention of {kind} has no heads side by side, which following it needs. Use grad-cam or "
+            "integrated-gradients."
+        )
     *layers, (name, last) = weights.items()
     pools = bool(layers) and last.shape[2] != last.shape[3]
     shapes = {(w.shape[0], w.shape[2], w.shape[3]) for _, w in layers} or {(last.shape[0], *last.shape[2:])}
