@@ -89,6 +89,11 @@ def _attention(
     with torch.inference_mode(False), torch.enable_grad(), attention_weights(module) as read:
         value = checked(score, x.detach().requires_grad_(), which)
         weights = dict(read)
+        if fixed := [name for name, w in weights.items() if not w.requires_grad]:
+            raise LayerError(
+                f"What can be read of the attention of '{fixed[0]}' in {type(module).__name__} goes by position alone, so "
+                "it has no gradient. Use grad-cam or integrated-gradients."
+            )
         found = torch.autograd.grad(value.sum(), list(weights.values()), allow_unused=True) if weights else ()
     pairs = zip(weights.items(), found, strict=True)
     slopes = {name: torch.zeros_like(w) if slope is None else slope for (name, w), slope in pairs}
