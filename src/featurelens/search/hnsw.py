@@ -10,14 +10,14 @@ import numpy as np
 
 from featurelens.search.cache import Entry, State, entry_of, intact, publish
 from featurelens.search.vectors import Snapshot
-from featurelens.shapes import Float32, Int
+from featurelens.shapes import Float32, Int, Int8
 
 # Malkov & Yashunin, "Efficient and robust approximate nearest neighbor search using HNSW graphs", 2018.
 NAME = "hnsw"
 CONNECTIVITY = 24
 EXPANSION_ADD = 96
 EXPANSION_SEARCH = 256
-KIND = f"f16-{CONNECTIVITY}-{EXPANSION_ADD}"
+KIND = f"i8-{CONNECTIVITY}-{EXPANSION_ADD}"
 _PAGE = 65536
 _ALONE = 2000
 
@@ -31,7 +31,7 @@ class Graph:
     def candidates(self, query: Float32[np.ndarray, " dim"], count: int) -> Int[np.ndarray, " found"]:
         """The ids of about `count` near rows, some of which may be gone from the gallery."""
         self._index.expansion_search = max(EXPANSION_SEARCH, 2 * count)
-        found = self._index.search(query, min(count, self.rows), threads=1)
+        found = self._index.search(_quantised(query[None])[0], min(count, self.rows), threads=1)
         return np.asarray(found.keys).astype(np.int64)
 
 
@@ -84,10 +84,16 @@ def _add(
 ) -> None:
     """Insert rows; the first ones one by one, since threads that start together leave nodes unconnected."""
     keys, first = ids.astype(np.uint64), max(0, min(len(ids), _ALONE - len(index)))
+    small = _quantised(rows)
     if first:
-        index.add(keys[:first], rows[:first], threads=1)
+        index.add(keys[:first], small[:first], threads=1)
     if first < len(ids):
-        index.add(keys[first:], rows[first:], threads=threads)
+        index.add(keys[first:], small[first:], threads=threads)
+
+
+def _quantised(rows: Float32[np.ndarray, "row dim"]) -> Int8[np.ndarray, "row dim"]:
+    """Rows as int8, each stretched to the full range: a cosine does not see the length, exact re-scoring the rest."""
+    return np.rint(rows * (127 / np.abs(rows).max(1, keepdims=True))).astype(np.int8)
 
 
 def _start(folder: Path, dim: int, snapshot: Snapshot) -> tuple[Any, int]:
@@ -114,7 +120,7 @@ def _empty(dim: int) -> Any:
     return Index(
         ndim=dim,
         metric="cos",
-        dtype="f16",
+        dtype="i8",
         connectivity=CONNECTIVITY,
         expansion_add=EXPANSION_ADD,
         expansion_search=EXPANSION_SEARCH,
