@@ -1,0 +1,21 @@
+// Numbers and names as people read them.
+
+const whole = new Intl.NumberFormat("en-GB");
+
+export const count = (number) => whole.format(number);
+export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+export const similarity = (number) => number.toFixed(number > 0.9995 && number < 1 ? 4 : 3).replace("-", "−");
+export const baseName = (name) => name.slice(name.lastIndexOf("/") + 1);
+
+/** Seconds as "12 s", "3 min", "2 h". */
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** An ISO time as the day and minute here. */
+export function when(iso) {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? "" : date.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+}

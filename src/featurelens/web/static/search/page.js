@@ -1,0 +1,177 @@
+// The search page: its state is its address; everything else follows from it.
+import { $, $$, el, fill } from "../lib/dom.js";
+import { gallery, upload } from "../lib/api.js";
+import { count } from "../lib/format.js";
+import { openMenu } from "../lib/menu.js";
+import { forPage, startShell, toast } from "../lib/shell.js";
+import { tileMaker } from "../lib/tile.js";
+import { VirtualGrid } from "../lib/virtual-grid.js";
+import { listenForPictures } from "./bring.js";
+import { picturesOf, remember, rememberUpload } from "./pictures.js";
+import { drawQuery } from "./query-card.js";
+import { Results } from "./results.js";
+import { addressOf, hasQuery, readState } from "./state.js";
+import { Threshold } from "./threshold.js";
+
+const wide = matchMedia("(min-width: 901px)");
+let state = readState();
+let info = null;
+
+const whyOf = (item) => `/why?${new URLSearchParams(state.upload ? { upload: state.upload, id: item.id } : { like: state.like[0] ?? item.id, id: item.id })}`;
+const actions = {
+  more: (item) => change({ like: [...new Set([...state.like, item.id])], unlike: state.unlike.filter((id) => id !== item.id), box: null, min: null }),
+  less: (item) => change({ unlike: [...new Set([...state.unlike, item.id])], like: state.like.filter((id) => id !== item.id), box: null, min: null }),
+  why: (item) => location.assign(whyOf(item)),
+  inside: (item) => location.assign(`/image/${item.id}`),
+  open: (item) => window.open(`/api/v1/images/${item.id}/file`, "_blank", "noopener"),
+  only: (item) => change({ like: [item.id], unlike: [], upload: null, box: null, min: null }),
+};
+
+function menu(item, button) {
+  openMenu(button, [
+    { icon: "search", text: "Search with this", run: () => actions.only(item) },
+    hasQuery(state) ? { icon: "why", text: "Why does it match?", key: "w", run: () => actions.why(item) } : null,
+    { icon: "plus", text: "More like this", key: "+", run: () => actions.more(item) },
+    { icon: "minus", text: "Less like this", key: "−", run: () => actions.less(item) },
+    { icon: "inside", text: "Through the network", key: "i", run: () => actions.inside(item) },
+    { icon: "open", text: "Open the original", key: "o", run: () => actions.open(item) },
+  ].filter(Boolean));
+}
+
+const tile = tileMaker({
+  href: (item) => addressOf({ ...state, like: [item.id], unlike: [], upload: null, box: null, min: null }),
+  label: "Search with it",
+  onpick: (item) => actions.only(item),
+  actions: [
+    { icon: "plus", text: "More like this", run: (item) => actions.more(item) },
+    { icon: "minus", text: "Less like this", run: (item) => actions.less(item) },
+    { icon: "more", text: "More actions", run: menu, always: true },
+  ],
+  decorate: (root, item) => remember(item),
+});
+const grid = new VirtualGrid($("#grid"), { tile, width: storedSize(), onkey: onTileKey });
+const results = new Results(grid, {
+  onhits: (hits, line) => { threshold.set(hits, line, state.min); },
+  onshow: (changes) => change(changes),
+});
+const threshold = new Threshold($("#threshold"), (min, done) => {
+  state = { ...state, min };
+  results.threshold(min);
+  if (done) history.replaceState(history.state, "", addressOf(state));
+  showLimited();
+});
+const bring = listenForPictures({ onfile: takeFile, onrefuse: toast });
+
+function onTileKey(event, item) {
+  if (!item) return;
+  const run = { "+": "more", "=": "more", "-": "less", w: hasQuery(state) ? "why" : null, i: "inside", o: "open" }[event.key];
+  if (!run) return;
+  event.preventDefault();
+  actions[run](item);
+}
+
+async function takeFile(file) {
+  $("#sub").textContent = "Sending the picture …";
+  try {
+    const said = await upload(file);
+    rememberUpload(said.upload, file.name || "Pasted picture", said.thumbnail);
+    change({ upload: said.upload, like: [], unlike: [], box: null, min: null });
+  } catch (error) {
+    toast(error.message, { stay: 9000 });
+    $("#sub").textContent = "";
+    show();
+  }
+}
+
+/** Go to another state: a new entry of the history. */
+function change(changes) {
+  keepPlace();
+  state = { ...state, ...changes };
+  const sameQuery = Object.keys(changes).every((key) => key === "min");
+  history[sameQuery ? "replaceState" : "pushState"]({}, "", addressOf(state));
+  if (!sameQuery) scrollTo({ top: 0 });
+  return show();
+}
+
+async function show() {
+  $("#path").value = state.path;
+  $("#label").value = state.label;
+  showLimited();
+  drawCard(new Map());
+  const found = results.load(state, info);
+  picturesOf(state).then(drawCard, () => {});
+  await found;
+  restorePlace();
+}
+
+function drawCard(pictures) {
+  if (!pictures.size && hasQuery(state)) return;
+  drawQuery($("#query"), state, pictures, {
+    choose: bring.choose,
+    clear: () => change({ like: [], unlike: [], upload: null, box: null, min: null }),
+    box: (box) => change({ box, min: null }),
+    drop: (id) => change(id === "upload" ? { upload: null } : { like: state.like.filter((one) => one !== id), unlike: state.unlike.filter((one) => one !== id) }),
+  });
+}
+
+function showLimited() {
+  const many = [state.path, state.label, state.min !== null].filter(Boolean).length;
+  $("#limited").hidden = !many;
+  $("#limited").textContent = `${count(many)} set`;
+}
+
+// The place in the grid belongs to the entry of the history.
+function keepPlace() {
+  history.replaceState({ ...history.state, y: scrollY }, "");
+}
+
+function restorePlace() {
+  if (history.state?.y) scrollTo({ top: history.state.y });
+}
+
+function storedSize() {
+  const size = Number(localStorage.getItem("featurelens.size")) || 190;
+  return innerWidth < 480 ? 150 : size;
+}
+
+function setUpControls() {
+  const sizes = $$("#sizes button");
+  const mark = (size) => sizes.forEach((button) => button.setAttribute("aria-pressed", Number(button.dataset.size) === size));
+  mark(storedSize());
+  for (const button of sizes) button.addEventListener("click", () => {
+    localStorage.setItem("featurelens.size", button.dataset.size);
+    mark(Number(button.dataset.size));
+    grid.resize(Number(button.dataset.size));
+  });
+  for (const name of ["path", "label"]) $(`#${name}`).addEventListener("change", (event) => change({ [name]: event.target.value, min: null }));
+  const unfold = () => { $("#limits").open = wide.matches || state.path !== "" || state.label !== ""; };
+  unfold();
+  wide.addEventListener("change", unfold);
+  addEventListener("popstate", () => { state = readState(); show(); });
+  addEventListener("pagehide", keepPlace);
+  document.addEventListener("keydown", (event) => {
+    if (!forPage(event)) return;
+    if (event.key === "Escape" && hasQuery(state)) change({ like: [], unlike: [], upload: null, box: null, min: null });
+    else if (event.key === "/") bring.choose();
+    else if (event.key === "ArrowDown" && document.activeElement === document.body) grid.focus(grid.first);
+    else return;
+    event.preventDefault();
+  });
+  document.addEventListener("job-ended", () => gallery(true).then((now) => { info = now; show(); toast(`${count(now.images)} images are indexed.`); }));
+}
+
+function options(select, values, all) {
+  fill(select, el("option", { value: "" }, all), values.map((value) => el("option", { value }, value)));
+}
+
+history.scrollRestoration = "manual";
+setUpControls();
+startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Choose a picture"], ["Esc", "Clear the query"]]);
+gallery().then((said) => {
+  info = said;
+  options($("#path"), said.folders || [], "All folders");
+  options($("#label"), said.labels || [], "All labels");
+  $("#label").parentElement.hidden = !(said.labels || []).length;
+  $("#path").parentElement.hidden = !(said.folders || []).length;
+  return show();
+}, (error) => results.nothing.call(results, Object.assign(el("div"), { textContent: error.message })));

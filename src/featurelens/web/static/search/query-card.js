@@ -1,0 +1,40 @@
+// The card that says what is being searched with.
+import { el, fill, icon } from "../lib/dom.js";
+import { boxed } from "./box.js";
+import { hasQuery, isSingle } from "./state.js";
+
+/** Draw the card. `pictures`: id or "upload" → {name, thumbnail, preview}; `on`: {choose, clear, box, drop(id)}. */
+export function drawQuery(card, state, pictures, on) {
+  if (!hasQuery(state)) return fill(card, empty(on));
+  const head = el("div", { class: "head" }, el("h2", {}, state.box && isSingle(state) ? "Searching with a part of" : "Searching with"),
+    el("button", { type: "button", class: "icon", "aria-label": "Clear the query", title: "Clear the query (Escape)", onclick: on.clear }, icon("close")));
+  return fill(card, head, isSingle(state) ? single(state, pictures, on) : many(state, pictures, on));
+}
+
+function empty(on) {
+  return el("div", { class: "drop" }, icon("image"),
+    el("div", {}, el("strong", {}, "Search with a picture"), el("div", { class: "hint" }, "Drop or paste one anywhere, or click any picture of the gallery.")),
+    el("button", { type: "button", class: "primary", onclick: on.choose }, "Choose …"));
+}
+
+function single(state, pictures, on) {
+  const id = state.upload ? "upload" : state.like[0];
+  const one = pictures.get(id) || { name: "…", preview: "" };
+  const picture = boxed(one.preview, `The query: ${one.name}`, state.box, on.box);
+  return el("div", { class: "single" }, picture.root, el("div", {}, el("div", { class: "name" }, one.name),
+    el("div", { class: "row" },
+      state.box ? el("button", { type: "button", onclick: () => on.box(null) }, icon("close"), "Whole picture") : el("button", { type: "button", onclick: picture.begin }, icon("box"), "Search a part"),
+      state.upload ? null : el("a", { class: "button", href: `/image/${id}` }, icon("inside"), "Inside"),
+      el("button", { type: "button", onclick: on.choose }, icon("image"), "Another"))));
+}
+
+function many(state, pictures, on) {
+  const group = (title, ids, kind) => ids.length ? el("div", { class: `group ${kind}` }, el("h3", {}, title),
+    el("ul", { class: "thumbs" }, ids.map((id) => {
+      const one = pictures.get(id) || { name: "…", thumbnail: "" };
+      return el("li", {}, el("img", { src: one.thumbnail, alt: one.name, title: one.name }),
+        el("button", { type: "button", "aria-label": `Leave out ${one.name}`, title: "Leave out", onclick: () => on.drop(id) }, icon("close")));
+    }))) : null;
+  const like = [...(state.upload ? ["upload"] : []), ...state.like];
+  return el("div", { class: "many" }, group("More like", like, "more"), group("Less like", state.unlike, "less"));
+}

@@ -1,0 +1,56 @@
+// What the search page shows, as its address: back, forward, a bookmark and a sent link all work.
+
+/** `like`, `unlike`: ids; `upload`: a token; `box`: [left, top, right, bottom] in fractions of the query; `min`: threshold. */
+export function readState(search = location.search) {
+  const query = new URLSearchParams(search);
+  const box = (query.get("box") || "").split(",").map(Number);
+  const min = query.has("min") ? Number(query.get("min")) : null;
+  return {
+    like: ids(query.get("like")),
+    unlike: ids(query.get("unlike")),
+    upload: query.get("upload") || null,
+    box: isBox(box) ? box : null,
+    min: Number.isFinite(min) ? min : null,
+    path: query.get("path") || "",
+    label: query.get("label") || "",
+  };
+}
+
+/** The address of a state. */
+export function addressOf(state) {
+  const query = new URLSearchParams();
+  if (state.upload) query.set("upload", state.upload);
+  if (state.like?.length) query.set("like", state.like.join(","));
+  if (state.unlike?.length) query.set("unlike", state.unlike.join(","));
+  if (state.box) query.set("box", state.box.map((value) => +value.toFixed(4)).join(","));
+  if (state.min !== null && state.min !== undefined) query.set("min", +state.min.toFixed(3));
+  if (state.path) query.set("path", state.path);
+  if (state.label) query.set("label", state.label);
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%2F", "/");
+  return text ? `/?${text}` : "/";
+}
+
+export const hasQuery = (state) => Boolean(state.upload || state.like.length || state.unlike.length);
+/** One picture and nothing to compare with it: only then a region can be drawn. */
+export const isSingle = (state) => !state.unlike.length && state.like.length + (state.upload ? 1 : 0) === 1;
+
+/** What `POST /search` is sent. */
+export function requestOf(state, k) {
+  return {
+    ids: state.like.length ? state.like : null,
+    less: state.unlike.length ? state.unlike : null,
+    upload: state.upload,
+    box: isSingle(state) ? state.box : null,
+    k,
+    path: state.path || null,
+    label: state.label || null,
+  };
+}
+
+function ids(text) {
+  return [...new Set((text || "").split(",").filter((one) => /^\d+$/.test(one)).map(Number))];
+}
+
+function isBox(box) {
+  return box.length === 4 && box.every((value) => value >= 0 && value <= 1) && box[2] > box[0] && box[3] > box[1];
+}

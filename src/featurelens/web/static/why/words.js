@@ -1,0 +1,41 @@
+// What a match or an explanation says, in sentences.
+import { el } from "../lib/dom.js";
+import { scaleGradient } from "../lib/heat.js";
+import { similarity } from "../lib/format.js";
+
+/** How the similarity was split, and what it leaves unexplained. */
+export function matchWords(match) {
+  const [left, right] = match.residual;
+  const text = {
+    split: "Bright regions are where it comes from: in each picture the regions add up to the similarity.",
+    "left out": `Bright regions are those without which it would drop most. ${signed(left)} (query) and ${signed(right)} (match) of it belong to no single region.`,
+    "map only": `Bright regions are where the feature maps agree. ${signed(left)} of the similarity comes from what has no place in the picture.`,
+  }[match.kind] || "";
+  const negative = [match.a, match.b].some((map) => map.values.flat().some((value) => value < -1e-6));
+  return [
+    el("p", {}, text),
+    el("div", { class: "scale", "aria-hidden": "true", style: { background: scaleGradient(negative) } }),
+    el("div", { class: "ends" }, negative ? [el("span", {}, "speaks against"), el("span", {}, "adds most")] : [el("span", {}, "adds nothing"), el("span", {}, "adds most")]),
+    el("p", { class: "soft small" }, "Lines join the regions that answer each other best. Point at a region for its share."),
+  ];
+}
+
+/** A trust verdict: a coloured level and the sentences behind it. */
+export function trustWords(trust) {
+  if (!trust) return [el("p", { class: "soft" }, "Not checked.")];
+  const kind = { good: "good", "with care": "care", "do not trust": "bad" }[trust.level] || "care";
+  const head = { good: "Trust: good", "with care": "Trust: with care", "do not trust": "Do not trust this map" }[trust.level];
+  const words = trust.words.replace(/^(Trust: [a-z ]+\.|Do NOT trust this map\.)\s*/, "");
+  return [el("span", { class: `chip ${kind}` }, head), el("p", {}, words)];
+}
+
+const NAMES = {
+  similarity: "Similarity split", gradcam: "Grad-CAM", "gradcam++": "Grad-CAM++", layercam: "LayerCAM", scorecam: "Score-CAM", eigencam: "Eigen-CAM",
+  integrated: "Integrated gradients", integrated_gradients: "Integrated gradients", saliency: "Saliency", smoothgrad: "SmoothGrad", occlusion: "Occlusion",
+  rollout: "Attention rollout", input_x_gradient: "Input × gradient",
+};
+
+/** A method's name as people write it. */
+export const methodName = (method) => NAMES[method] || method.replaceAll(/[_-]/g, " ").replace(/^./, (first) => first.toUpperCase());
+
+const signed = (value) => (value < 0 ? "−" : "+") + similarity(Math.abs(value));
