@@ -1,0 +1,87 @@
+// The quality of the gallery's features: measured as a job, each score with its interval and what chance gives.
+import { $, el, fill } from "../lib/dom.js";
+import { gallery, get } from "../lib/api.js";
+import { count, when } from "../lib/format.js";
+import { startJob } from "../lib/jobs.js";
+import { progressCard } from "../lib/progress-card.js";
+import { startShell, toast } from "../lib/shell.js";
+import { extraBox, notice, problemBox, stateBox } from "../lib/state.js";
+
+async function load() {
+  fill($("#state"));
+  try {
+    const said = await get("/quality");
+    if (!said.made) return nothingYet();
+    return show(said);
+  } catch (error) {
+    if (error.body?.extra) return fill($("#state"), extraBox("The assessment", error.body.extra));
+    if (error.status === 404) return nothingYet();
+    return fill($("#state"), problemBox(error, load));
+  }
+}
+
+async function nothingYet() {
+  const info = await gallery().catch(() => ({}));
+  if (info.extras && !info.extras.lab) return fill($("#state"), extraBox("The assessment"));
+  const text = `Are images of one label closer together than chance? Do the features use their ${info.dim ? count(info.dim) : ""} dimensions? How stable are they? It takes a minute or two.`;
+  return fill($("#state"), stateBox("quality", "Not measured yet", text, [["Measure the quality", run, true]]));
+}
+
+async function run() {
+  fill($("#state"));
+  try {
+    const job = await startJob("assess");
+    fill($("#progress"), progressCard(job, { onend: (last) => { if (last.state === "done") fill($("#progress")); load(); } }));
+  } catch (error) {
+    if (error.body?.extra) return void fill($("#state"), extraBox("The assessment", error.body.extra));
+    toast(error.message, { stay: 9000 });
+    load();
+  }
+}
+
+function show(said) {
+  $("#actions").hidden = false;
+  $("#report").hidden = !said.report;
+  if (said.report) $("#report").href = said.report;
+  $("#sub").textContent = `Measured ${when(said.made)}. Every score with its 95 % interval, and what chance would give.`;
+  fill($("#result"),
+    said.answer ? el("p", { class: "answer" }, said.answer) : null,
+    said.findings?.length ? el("div", { class: "list" }, said.findings.map((text) => notice("care", text))) : null,
+    el("div", { class: "scores" }, (said.scores || []).filter((one) => typeof one.value === "number").map(score)));
+}
+
+function score(one) {
+  const [low, high] = ends(one);
+  const at = (value) => `${Math.max(0, Math.min(100, (100 * (value - low)) / (high - low)))}%`;
+  const known = typeof one.low === "number" && typeof one.high === "number";
+  const chance = typeof one.chance === "number";
+  const words = [known ? `95 % interval ${number(one.low)} to ${number(one.high)}` : null, chance ? `chance gives ${number(one.chance)}` : null].filter(Boolean).join("; ");
+  return el("article", { class: "card score" }, el("h3", {}, sentence(one.name), el("b", {}, number(one.value), one.unit ? ` ${one.unit}` : "")),
+    el("div", { class: "range", "aria-hidden": "true" },
+      chance ? el("span", { class: "chance", style: { left: at(one.chance) } }) : null,
+      known ? el("span", { class: "span", style: { left: at(one.low), width: `calc(${at(one.high)} - ${at(one.low)})` } }) : null,
+      el("span", { class: "dot", style: { left: at(one.value) } })),
+    el("div", { class: "ends", "aria-hidden": "true" }, el("span", {}, number(low)), el("span", {}, number(high))),
+    el("p", {}, one.words || "", words ? ` ${words[0].toUpperCase()}${words.slice(1)}.` : ""));
+}
+
+// The scale of a score: 0 to 1 where that is its nature, else from what is known.
+function ends(one) {
+  const all = [one.value, one.low, one.high, one.chance].filter((value) => typeof value === "number");
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  if (low >= 0 && high <= 1) return [0, 1];
+  if (low >= -1 && high <= 1) return [-1, 1];
+  return [Math.min(0, low), nice(high)];
+}
+
+function nice(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((one) => one * power).find((one) => one >= value);
+}
+
+const number = (value) => (Math.abs(value) >= 100 ? count(Math.round(value)) : value.toPrecision(3)).replace("-", "−");
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
+
+$("#again").addEventListener("click", run);
+startShell();
+load();
