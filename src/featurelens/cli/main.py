@@ -11,12 +11,14 @@ from featurelens.cli.compare import compare
 from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
 from featurelens.cli.explain import explain
+from featurelens.cli.extract import extract
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
 from featurelens.cli.models import models
 from featurelens.cli.pretrain import pretrain
 from featurelens.cli.search import search
+from featurelens.cli.serve import serve
 from featurelens.cli.terminal import notice
 from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
@@ -27,6 +29,7 @@ COMMANDS = {
     "index": index,
     "search": search,
     "explain": explain,
+    "extract": extract,
     "layers": layers,
     "maps": maps,
     "visualize": visualize,
@@ -34,6 +37,7 @@ COMMANDS = {
     "assess": assess,
     "compare": compare,
     "pretrain": pretrain,
+    "serve": serve,
     "models": models,
     "doctor": doctor,
 }

@@ -1,0 +1,86 @@
+"""`featurelens serve`: the web app and the REST service of a gallery."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featurelens.cli.options import Device
+from featurelens.cli.terminal import notice, say
+
+if TYPE_CHECKING:
+    from featurelens.search import Gallery
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def serve(
+    images: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of images, indexed or not, or a gallery folder. Default: the nearest one here."
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own wants --token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="FEATURELENS_TOKEN", help="Ask every client for this token."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name under which the service may be asked for; repeat for more."),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option(help="Index new and changed images in the background at the start.")
+    ] = True,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Serve a gallery: pages to search and see it, and a REST service, on this machine."""
+    if host not in _LOCAL and not token:
+        raise typer.BadParameter(
+            f"{host} can be reached from other machines; set a token (--token, or FEATURELENS_TOKEN)",
+            param_hint="--host",
+        )
+    import uvicorn
+
+    from featurelens.web.app import make_app
+    from featurelens.web.work import start_index
+
+    gallery = _gallery(images, device)
+    names = [*(allow_host or []), *([] if host in ("0.0.0.0", "::") else [host])]
+    app = make_app(gallery, token=token, hosts=names)
+    if update:
+        start_index(app.state.service)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, server_header=False
+    )
+    socket = config.bind_socket()
+    number = socket.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else shown}:{number}/"
+    link = f"{address}?token={token}" if token else address
+    print(link, flush=True)
+    notice(f"{len(gallery):,} images, {gallery.spec.name}. Ctrl-C ends it.")
+    if open_page:
+        import webbrowser
+
+        webbrowser.open(link)
+    uvicorn.Server(config).run(sockets=[socket])
+
+
+def _gallery(images: Path | None, device: str) -> Gallery:
+    from featurelens.cli.galleries import find_gallery, open_or_create
+    from featurelens.search import Gallery
+
+    if images is None:
+        return Gallery.open(find_gallery(None, Path.cwd()), device=device, say=say)
+    if (images / "gallery.db").is_file():
+        return Gallery.open(images, device=device, say=say)
+    return open_or_create(Path(os.path.abspath(images)), backbone=None, at=None, device=device)

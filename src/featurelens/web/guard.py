@@ -1,0 +1,187 @@
+"""Who may speak to the service: the host asked for, the page that asks, the token, the size and time of a body.
+
+A page of another site can make a browser send requests to 127.0.0.1 (CSRF), and by DNS rebinding even read
+the answers; the checks of Host, Origin and Sec-Fetch-Site shut both out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Collection
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from featurelens.web.limits import Limits
+from featurelens.web.problems import Problem, answer
+
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+COOKIE = "featurelens_token"
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+_OPEN = {"/health"}
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Guard:
+    """ASGI middleware around the whole app; `hosts` are the names under which it may be asked for.
+
+    With a `token` every address counts as a name, for then a stranger lacks the token.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, token: str | None, hosts: Collection[str] = (), limits: Limits | None = None
+    ) -> None:
+        self._app, self._token, self._limits = app, token, limits or Limits()
+        self._hosts = LOCAL | {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        early = self._refused(scope)
+        if early is not None:
+            await early(scope, receive, sending)
+            return
+        try:
+            await self._app(scope, _Body(scope, receive, self._limits), sending)
+        except Problem as problem:  # the body was too long or too slow
+            if started:
+                raise
+            await answer(scope["path"], problem)(scope, receive, sending)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        headers, path = Headers(scope=scope), scope["path"]
+        try:
+            self._check_host(headers)
+            self._check_origin(headers, scope)
+            self._check_length(headers)
+        except Problem as problem:
+            return answer(path, problem)
+        if self._token is None or path in _OPEN:
+            return None
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if scope["method"] == "GET" and self._right(query.pop("token", [""])[0]):
+            return self._let_in(path, urlencode(query, doseq=True), secure=scope["scheme"] == "https")
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if (scheme.lower() == "bearer" and self._right(given)) or self._right(_cookie(headers)):
+            return None
+        problem = Problem(401, "This service wants its token: send 'Authorization: Bearer TOKEN'.")
+        refused = answer(path, problem)
+        refused.headers["www-authenticate"] = "Bearer"
+        return refused
+
+    def _right(self, given: str) -> bool:
+        return hmac.compare_digest(given.strip().encode("utf-8", "replace"), (self._token or "").encode())
+
+    def _let_in(self, path: str, query: str, *, secure: bool) -> Response:
+        """Keep the token in a cookie that scripts and other sites cannot use, and out of the address bar."""
+        path = "/" + path.lstrip("/\\")  # two slashes would name another server
+        response = RedirectResponse(f"{path}?{query}" if query else path, 303)
+        response.set_cookie(COOKIE, self._token or "", httponly=True, samesite="strict", secure=secure)
+        return response
+
+    def _check_host(self, headers: Headers) -> None:
+        name = _host_name(headers.get("host", ""))
+        if name in self._hosts or (self._token is not None and _is_address(name)):
+            return
+        raise Problem(
+            403, "This host name is not one of this service. Start it with --allow-host NAME to let it in."
+        )
+
+    def _check_origin(self, headers: Headers, scope: Scope) -> None:
+        """Only pages of this service may send anything, and only they may use its data."""
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+        own = f"{scope['scheme']}://{headers.get('host', '')}".lower()
+        if origin is not None and origin.lower() != own:
+            raise Problem(403, "This request comes from a page of another site and is refused.")
+        navigates = scope["method"] in _SAFE and headers.get("sec-fetch-mode") == "navigate"
+        data = scope["path"].startswith(("/api/", "/v1/", "/metrics"))
+        if site not in ("same-origin", "none") and (data or not navigates):
+            raise Problem(403, "This request comes from a page of another site and is refused.")
+
+    def _check_length(self, headers: Headers) -> None:
+        length = headers.get("content-length", "0")
+        if not length.isdigit():
+            raise Problem(400, "The Content-Length is not a number.")
+        if len(length) > 15 or int(length) > self._limits.body:
+            raise _too_long(self._limits)
+
+
+class _Body:
+    """Passes a body on until it is too long or too slow."""
+
+    def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
+        self._receive, self._limits, self._read, self._ended = receive, limits, 0, False
+        self._deadline = asyncio.get_running_loop().time() + limits.body_s
+
+    async def __call__(self) -> Message:
+        if self._ended:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise Problem(408, f"The request took more than {self._limits.body_s:.0f} s to arrive.") from None
+        self._read += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        if self._read > self._limits.body:
+            raise _too_long(self._limits)
+        return message
+
+
+def _too_long(limits: Limits) -> Problem:
+    return Problem(413, f"The request is larger than {limits.body >> 20} MiB.")
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets; empty if it is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        return (parts.hostname or "").rstrip(".") if parts.netloc == host and not parts.username else ""
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found else ""

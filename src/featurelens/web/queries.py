@@ -1,0 +1,87 @@
+"""From what a client sent to pixels and vectors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from featurelens.images.decode import decode
+from featurelens.web.problems import Problem
+from featurelens.web.service import Service
+from featurelens.web.uploads import Upload
+
+_SHOWN = 1024
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query: images of the gallery, images it should be unlike, an upload, or an image as a data URI."""
+
+    ids: Sequence[int] = ()
+    less: Sequence[int] = ()
+    upload: str | None = None
+    image: str | None = None
+
+
+def read_upload(service: Service, data: bytes) -> Upload:
+    """Decode what was sent; a 413 or 422 problem says what is wrong with it."""
+    limits, settings = service.limits, service.gallery.settings
+    if len(data) > limits.upload:
+        raise Problem(413, f"The image has more than {limits.upload >> 20} MiB.")
+    most = min(settings.max_pixels, limits.pixels)
+    whole = decode(data, max_pixels=most)
+    fitted = decode(data, fit=service.gallery.spec.fit, exact=settings.exact, max_pixels=most).pixels
+    picture = Image.fromarray(whole.pixels)
+    picture.thumbnail((_SHOWN, _SHOWN))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=80, method=2)
+    return Upload(data, whole.width, whole.height, fitted, buffer.getvalue())
+
+
+def from_data_uri(text: str) -> bytes:
+    """The bytes of an image in a data URI; a 422 problem for anything else, for no address is ever fetched."""
+    head, comma, body = text.partition(",")
+    if not comma or not head.lower().startswith("data:image/") or not head.lower().endswith(";base64"):
+        raise Problem(
+            422, "An image is given as a data URI, 'data:image/jpeg;base64,...'. Addresses are not fetched."
+        )
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(422, "The data URI is not valid base64.") from None
+
+
+def pixels_of(service: Service, one: int | None, upload: str | None) -> np.ndarray:
+    """Fitted pixels of an image of the gallery, or of an upload."""
+    if (one is None) == (upload is None):
+        raise Problem(422, "Give either an id or an upload.")
+    if upload is not None:
+        return service.uploads.get(upload).fitted
+    assert one is not None
+    settings = service.gallery.settings
+    return decode(
+        service.gallery.image(one).path,
+        fit=service.gallery.spec.fit,
+        exact=settings.exact,
+        max_pixels=settings.max_pixels,
+    ).pixels
+
+
+def vector_of(service: Service, asked: Asked) -> np.ndarray:
+    """The query's unit vector."""
+    more = [service.gallery.vector(one) for one in asked.ids]
+    fitted = []
+    if asked.upload is not None:
+        fitted.append(service.uploads.get(asked.upload).fitted)
+    if asked.image is not None:
+        fitted.append(read_upload(service, from_data_uri(asked.image)).fitted)
+    more += service.embed(fitted)
+    if not more:
+        raise Problem(422, "Give something to search with: ids, an upload or an image.")
+    return np.mean(more, axis=0)

@@ -1,0 +1,67 @@
+"""Search by images, and by more or less like several."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from featurelens.web.queries import Asked, vector_of
+from featurelens.web.service import Served
+from featurelens.web.shown import ID, Fraction, ShownHit, problems, shown
+
+router = APIRouter(prefix="/api/v1", tags=["search"])
+Text = Annotated[str, Field(max_length=4096)]
+
+
+class Search(BaseModel):
+    """What to look for: images of the gallery (`ids`), an `upload` or an `image` as a data URI; `less`: unlike these.
+
+    `box` is a part of the query image [left, top, right, bottom], as fractions of its sides.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ids": [1], "k": 10}]})
+
+    ids: Annotated[list[ID], Field(max_length=100)] = []
+    less: Annotated[list[ID], Field(max_length=100)] = []
+    upload: Annotated[str, Field(max_length=64)] | None = None
+    image: str | None = None
+    box: tuple[Fraction, Fraction, Fraction, Fraction] | None = None
+    k: Annotated[int, Field(ge=1, le=5000)] = 60
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    path: Text | None = None
+    label: Text | None = None
+    exact: bool | None = None
+
+
+class Found(BaseModel):
+    """The hits, best first, the milliseconds that it took, and the similarity below which nothing really matches."""
+
+    hits: list[ShownHit]
+    took_ms: float
+    nothing_matches_below: float | None
+    query: dict[str, Any]
+
+
+@router.post("/search", responses=problems(404, 408, 409, 413, 422), response_model_exclude_unset=True)
+def search(service: Served, asked: Search) -> Found:
+    """The images of the gallery that look most like the query."""
+    started = time.perf_counter()
+    vector = vector_of(service, Asked(asked.ids, asked.less, asked.upload, asked.image))
+    hits = service.search(
+        vector,
+        k=asked.k,
+        min_similarity=asked.min_similarity,
+        path=asked.path,
+        label=asked.label,
+        exact=asked.exact,
+    )
+    told = asked.model_dump(exclude_unset=True, exclude={"image"})
+    return Found.model_construct(
+        hits=[shown(hit) for hit in hits],  # pyright: ignore[reportArgumentType]
+        took_ms=1000 * (time.perf_counter() - started),
+        nothing_matches_below=None,
+        query=told,
+    )

@@ -1,0 +1,115 @@
+"""All that the routes share: the gallery, its engine behind a queue, uploads, jobs."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import Depends, Request
+
+from featurelens.features.units import unit_rows, why_unfit
+from featurelens.search import Gallery, Hit
+from featurelens.web.batcher import Batcher
+from featurelens.web.jobs import Jobs
+from featurelens.web.limits import Limits
+from featurelens.web.problems import Problem
+from featurelens.web.uploads import Uploads
+
+_ANSWERS = 16_384  # hits held at once by one call of the search
+_WAIT_S = 120.0
+
+
+class Service:
+    """One gallery being served; close it at the end."""
+
+    def __init__(self, gallery: Gallery, *, limits: Limits, token: str | None) -> None:
+        self.gallery, self.limits, self._token = gallery, limits, token
+        self.uploads = Uploads(limits.kept)
+        self.jobs = Jobs()
+        self.started = time.time()
+        self._embedder: Batcher[np.ndarray, np.ndarray | Problem] = Batcher(
+            self._embed_batch, most=64, name="embed"
+        )
+        self._searcher: Batcher[np.ndarray, list[Hit]] = Batcher(self._search_batch, most=64, name="search")
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of this machine that a stranger need not know."""
+        return [self.gallery.folder, self.gallery.images_folder]
+
+    @property
+    def queues(self) -> dict[str, Batcher[Any, Any]]:
+        """The queues by name, for the metrics."""
+        return {"embed": self._embedder, "search": self._searcher}
+
+    def is_remote(self, request: Request) -> bool:
+        """Whether the client may sit elsewhere: at another address, or at any where there is a token."""
+        host = request.client.host if request.client else ""
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host in ("", "testclient")
+        return self._token is not None or not local
+
+    def embed(self, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Unit vectors of fitted pixels; what several clients ask at once goes through the network together."""
+        waiting = [self._embedder.submit(None, one) for one in pixels]
+        found = [future.result(_WAIT_S) for future in waiting]
+        for one in found:
+            if isinstance(one, Problem):
+                raise one
+        return [one for one in found if not isinstance(one, Problem)]
+
+    def search(
+        self,
+        vector: np.ndarray,
+        *,
+        k: int,
+        min_similarity: float | None = None,
+        path: str | None = None,
+        label: str | None = None,
+        exact: bool | None = None,
+    ) -> list[Hit]:
+        """`Gallery.search` for a vector, together with what other clients search at the same time."""
+        return self._searcher.submit((k, min_similarity, path, label, exact), vector).result(_WAIT_S)
+
+    def close(self) -> None:
+        """Stop the jobs and the queues, then close the gallery."""
+        self.jobs.close()
+        self._embedder.close()
+        self._searcher.close()
+        self.gallery.close()
+
+    def _embed_batch(self, key: Hashable, items: Sequence[np.ndarray]) -> list[np.ndarray | Problem]:
+        raw = self.gallery.backbone.embed(np.stack(items))
+        units, good = unit_rows(raw)
+        return [
+            units[i] if good[i] else Problem(422, f"The image cannot be used: {why_unfit(raw[i])}.")
+            for i in range(len(items))
+        ]
+
+    def _search_batch(self, key: Any, items: Sequence[np.ndarray]) -> list[list[Hit]]:
+        k, min_similarity, path, label, exact = key
+        step = max(1, _ANSWERS // max(1, k))
+        found: list[list[Hit]] = []
+        for start in range(0, len(items), step):
+            found += self.gallery.search_many(
+                np.stack(items[start : start + step]),
+                k=k,
+                min_similarity=min_similarity,
+                path=path,
+                label=label,
+                exact=exact,
+            )
+        return found
+
+
+def _service(request: Request) -> Service:
+    return request.app.state.service
+
+
+Served = Annotated[Service, Depends(_service)]

@@ -1,0 +1,77 @@
+"""What the gallery holds, in the words of the REST service."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from featurelens.search import Hit
+
+ID = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ShownHit(BaseModel):
+    """An image of the gallery; `similarity` is the cosine to the query, 1 where nothing was asked."""
+
+    id: int
+    name: str
+    similarity: float
+    label: str | None
+    width: int
+    height: int
+    thumbnail: str
+    box: tuple[float, float, float, float] | None = None
+
+
+def shown(hit: Hit, *, box: tuple[float, float, float, float] | None = None) -> dict[str, Any]:
+    """A hit as JSON; bytes of a name that are no text come as escapes."""
+    found: dict[str, Any] = {
+        "id": hit.id,
+        "name": readable(hit.name),
+        "similarity": hit.similarity,
+        "label": hit.label,
+        "width": hit.width,
+        "height": hit.height,
+        "thumbnail": f"/api/v1/images/{hit.id}/thumbnail?side=256",
+    }
+    return found if box is None else {**found, "box": box}
+
+
+def readable(name: str) -> str:
+    """A file name as text that JSON can carry."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+class ShownProblem(BaseModel):
+    """RFC 9457: what went wrong, and what to do about it."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
+_WHAT = {
+    400: "The request cannot be read.",
+    401: "The token is missing or wrong (only where the service has one).",
+    403: "Asked under a strange host name, or by a page of another site.",
+    404: "There is nothing of this id or name.",
+    405: "Not this method.",
+    408: "The request took too long to arrive.",
+    409: "It cannot be done now, or not with this gallery's network.",
+    413: "The request or the image is too large.",
+    422: "Something in the request is not as expected, or the image cannot be used.",
+    501: "An extra that is not installed would be needed; the field `extra` names it.",
+    503: "The gallery cannot be used at the moment.",
+}
+
+
+def problems(*more: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may end in, for OpenAPI: those of every route, and `more`."""
+    body = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ShownProblem"}}}
+    return {
+        status: {"description": _WHAT[status], "content": body}
+        for status in sorted({400, 401, 403, 405, 503, *more})
+    }
