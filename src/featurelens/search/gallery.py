@@ -23,10 +23,10 @@ from featurelens.search.place import folder_of, make_folder
 from featurelens.search.query import Query, embedded, loaded, stored_vector, unit_queries
 from featurelens.search.reader import Reader
 from featurelens.search.settings import Settings, new_epoch, read_settings
-from featurelens.search.thumbnails import make_thumbnail, thumbnail_of
+from featurelens.search.thumbnails import make_thumbnail, original_of, thumbnail_of
 from featurelens.search.update import UpdateReport
 from featurelens.search.writing import add_vectors, update_gallery, upkeep, writing
-from featurelens.shapes import Float
+from featurelens.shapes import Float, Float32
 
 Say = Callable[[str], None]
 
@@ -61,7 +61,7 @@ class Gallery:
             except BaseException:
                 self._reader.close()
                 raise
-        self._finder = Finder(folder, self._reader, self._lock, self.spec.dim, self.settings.epoch)
+        self.finder = Finder(folder, self._reader, self._lock, self.spec.dim, self.settings.epoch)
 
     @classmethod
     def create(
@@ -199,12 +199,14 @@ class Gallery:
         vector (True), or go through the HNSW graph where there is one, from 100,000 images on (default).
         Raises InvalidInput, ImageError for a query that is no image.
         """
+        limits = Limits(k, min_similarity, path, label, exact)
+        return self.finder.hits(self.images_folder, self.vector(query)[None], limits)[0]
+
+    def vector(self, query: Query) -> Float[np.ndarray, " dim"]:
+        """The L2-normalised vector of a query, as `search` compares it: the stored one, or embedded now."""
         with self._lock, explained(self.folder):
             vector = stored_vector(query, self._reader.connection, self.settings)
-        if vector is None:
-            vector = embedded(query, self.settings, self.backbone)
-        limits = Limits(k, min_similarity, path, label, exact)
-        return self._finder.hits(self.images_folder, vector[None], limits)[0]
+        return embedded(query, self.settings, self.backbone) if vector is None else vector
 
     def search_many(
         self,
@@ -218,7 +220,7 @@ class Gallery:
     ) -> list[list[Hit]]:
         """`search` for many query vectors [query, dim] at once; they need not be normalised."""
         units = unit_queries(np.asarray(vectors), self.settings)
-        return self._finder.hits(self.images_folder, units, Limits(k, min_similarity, path, label, exact))
+        return self.finder.hits(self.images_folder, units, Limits(k, min_similarity, path, label, exact))
 
     def images(self) -> list[Hit]:
         """Every indexed image, by name (as hits of similarity 1)."""
@@ -237,7 +239,7 @@ class Gallery:
         """All vectors with names and labels, in the order of the ids (the order of indexing)."""
         with self._lock, explained(self.folder):
             connection = self._reader.connection
-            snapshot = self._finder.nearest.snapshot(connection)
+            snapshot = self.finder.snapshot()
             return rows.features_of(connection, snapshot, self.spec)
 
     def skipped(self) -> list[tuple[str, str]]:
@@ -247,19 +249,20 @@ class Gallery:
 
     def thumbnail(self, image: Query, *, side: int = 256) -> bytes:
         """A small WebP of an image of the gallery (by id or Hit), or of any other image."""
-        with self._lock, explained(self.folder):
-            if isinstance(image, Hit):
-                image = image.id
-            if isinstance(image, int | np.integer):
-                return thumbnail_of(
-                    self._reader.connection,
-                    self.folder,
-                    self.images_folder,
-                    int(image),
-                    side=side,
-                    max_pixels=self.settings.max_pixels,
-                    keep=self._reader.writable,
-                )
+        if isinstance(image, Hit):
+            image = image.id
+        if isinstance(image, int | np.integer):
+            with self._lock, explained(self.folder):
+                original = original_of(self._reader.connection, int(image))
+                keep = self._reader.writable
+            return thumbnail_of(
+                original,
+                self.folder,
+                self.images_folder,
+                side=side,
+                max_pixels=self.settings.max_pixels,
+                keep=keep,
+            )
         return make_thumbnail(image, side=side, size=None, max_pixels=self.settings.max_pixels)
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -17,35 +18,40 @@ from featurelens.images.fit import Fit
 FOLDER = "thumbnails"
 
 
-def thumbnail_of(
-    connection: sqlite3.Connection,
-    folder: Path,
-    root: Path,
-    one: int,
-    *,
-    side: int,
-    max_pixels: int,
-    keep: bool,
-) -> bytes:
-    """The WebP of one image of the gallery; from the cache, or made and (if `keep`) cached.
+@dataclass(frozen=True)
+class Original:
+    """What the database knows of an image: its path below the root, the hash of its content, its size if known."""
 
-    Raises InvalidInput for an unknown id, ImageError if the original cannot be read any more.
-    """
+    path: str
+    hash: bytes | None
+    size: tuple[int, int] | None
+
+
+def original_of(connection: sqlite3.Connection, one: int) -> Original:
+    """The original of one image of the gallery; InvalidInput for an unknown id."""
     query = "SELECT path, hash, width, height FROM images WHERE id = ? AND status = 'indexed'"
     row = connection.execute(query, (one,)).fetchone()
     if row is None:
         raise InvalidInput(f"No image of the gallery has the id {one}.")
     path, digest, width, height = row
-    name = digest.hex() if digest else None
+    return Original(os.fsdecode(path), digest or None, (width, height) if width else None)
+
+
+def thumbnail_of(
+    original: Original, folder: Path, root: Path, *, side: int, max_pixels: int, keep: bool
+) -> bytes:
+    """The WebP of one image; from the cache, or made and (if `keep`) cached. Decoding needs no connection.
+
+    Raises ImageError if the original cannot be read any more.
+    """
+    name = original.hash.hex() if original.hash else None
     cached = folder / FOLDER / name[:2] / f"{name}-{side}.webp" if name else None
     if cached is not None:
         try:
             return cached.read_bytes()
         except OSError:
             pass
-    picture = make_thumbnail(
-        root / os.fsdecode(path), side=side, size=(width, height) if width else None, max_pixels=max_pixels
-    )
+    picture = make_thumbnail(root / original.path, side=side, size=original.size, max_pixels=max_pixels)
     if cached is not None and keep:
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
