@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 IMAGES ?=
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SETUP  := pyproject.toml constraints.txt
+AXE    := 4.14.1
 ALL    := lab,export,heif,table,maps,demo
 
 .PHONY: demo test lint quick slow bench docs clean
@@ -21,7 +22,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-quick: $(VENV)/.dev  ## the tests that take seconds
+quick: $(VENV)/.dev $(VENV)/.axe  ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow"
 
 slow: $(VENV)/.dev  ## the tests that take minutes
@@ -49,6 +50,14 @@ $(VENV)/.dev: $(VENV)/bin/python $(SETUP)
 	@echo "Installing featurelens with all extras and the development tools (torch is large: a few minutes)"
 	@$(PIP) install -c constraints.txt -e ".[$(ALL)]" --group dev
 	@touch $@ $(VENV)/.base
+
+# axe-core checks the pages for people who see or use them otherwise; without npm its tests are skipped.
+$(VENV)/.axe: $(VENV)/bin/python Makefile
+	@if command -v npm >/dev/null; then \
+	  echo "Installing axe-core $(AXE) for the page tests"; \
+	  npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@$(AXE) || echo "axe-core could not be installed: its tests are skipped"; \
+	else echo "No npm: the tests with axe-core are skipped"; fi
+	@touch $@
 
 clean:
 	rm -rf $(VENV) demo-gallery .pytest_cache .ruff_cache .hypothesis

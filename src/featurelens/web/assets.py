@@ -44,8 +44,9 @@ class Assets:
             if path in found:
                 continue
             found.append(path)
-            for name in _IMPORT.findall(self.files[path].decode("utf-8")):
-                waiting.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), name)))
+            here = posixpath.dirname(path)
+            names = _IMPORT.findall(self.files[path].decode("utf-8"))
+            waiting.extend(posixpath.normpath(posixpath.join(here, name)) for name in names)
         return found
 
 

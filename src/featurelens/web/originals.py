@@ -18,7 +18,7 @@ _SHOWABLE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GI
              "BMP": "image/bmp", "AVIF": "image/avif", "ICO": "image/x-icon"}  # fmt: skip
 
 
-def open_original(hit: Hit, root: Path, headers: Mapping[str, str]) -> Response:
+def open_original(hit: Hit, headers: Mapping[str, str]) -> Response:
     """The file behind a hit; 404 if it has gone, 422 if browsers do not show its kind.
 
     Its name comes from the gallery's database, never from a client, and must still lie below the root.

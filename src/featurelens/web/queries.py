@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from featurelens.images.decode import decode
+from featurelens.search import feedback_vector
 from featurelens.web.problems import Problem
 from featurelens.web.service import Service
 from featurelens.web.uploads import Upload
@@ -66,7 +67,7 @@ def pixels_of(service: Service, one: int | None, upload: str | None) -> np.ndarr
     assert one is not None
     settings = service.gallery.settings
     return decode(
-        service.gallery.image(one).path,
+        service.image(one).path,
         fit=service.gallery.spec.fit,
         exact=settings.exact,
         max_pixels=settings.max_pixels,
@@ -74,14 +75,28 @@ def pixels_of(service: Service, one: int | None, upload: str | None) -> np.ndarr
 
 
 def vector_of(service: Service, asked: Asked) -> np.ndarray:
-    """The query's unit vector."""
-    more = [service.gallery.vector(one) for one in asked.ids]
+    """The query's unit vector: one image's own, or one that lies near several and away from `less`."""
+    for one in (*asked.ids, *asked.less):
+        service.image(one)
     fitted = []
     if asked.upload is not None:
         fitted.append(service.uploads.get(asked.upload).fitted)
     if asked.image is not None:
         fitted.append(read_upload(service, from_data_uri(asked.image)).fitted)
-    more += service.embed(fitted)
+    more = [*asked.ids, *service.embed(fitted)]
     if not more:
         raise Problem(422, "Give something to search with: ids, an upload or an image.")
-    return np.mean(more, axis=0)
+    if len(more) == 1 and not asked.less:
+        return service.gallery.vector(more[0])
+    return feedback_vector(service.gallery, more, less=asked.less)
+
+
+def one_image(service: Service, asked: Asked) -> int | bytes:
+    """The one image that a box is drawn on: an id of the gallery, or the bytes that were sent."""
+    if len(asked.ids) + (asked.upload is not None) + (asked.image is not None) != 1 or asked.less:
+        raise Problem(422, "A box is drawn on one image: give one id, or one upload or image, and no `less`.")
+    if asked.ids:
+        return service.image(asked.ids[0]).id
+    if asked.upload is not None:
+        return service.uploads.get(asked.upload).data
+    return read_upload(service, from_data_uri(asked.image or "")).data

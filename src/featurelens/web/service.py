@@ -6,17 +6,19 @@ import ipaddress
 import time
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import Depends, Request
 
 from featurelens.features.units import unit_rows, why_unfit
-from featurelens.search import Gallery, Hit
+from featurelens.search import Gallery, Hit, nothing_matches_below
+from featurelens.search.listing import Listing
 from featurelens.web.batcher import Batcher
 from featurelens.web.jobs import Jobs
 from featurelens.web.limits import Limits
-from featurelens.web.problems import Problem
+from featurelens.web.problems import Problem, not_found
 from featurelens.web.uploads import Uploads
 
 _ANSWERS = 16_384  # hits held at once by one call of the search
@@ -28,9 +30,12 @@ class Service:
 
     def __init__(self, gallery: Gallery, *, limits: Limits, token: str | None) -> None:
         self.gallery, self.limits, self._token = gallery, limits, token
+        self.listing = Listing(gallery)
         self.uploads = Uploads(limits.kept)
         self.jobs = Jobs()
         self.started = time.time()
+        self._calibrated: tuple[int, float | None] | None = None
+        self._calibrating = Lock()
         self._embedder: Batcher[np.ndarray, np.ndarray | Problem] = Batcher(
             self._embed_batch, most=64, name="embed"
         )
@@ -76,6 +81,21 @@ class Service:
     ) -> list[Hit]:
         """`Gallery.search` for a vector, together with what other clients search at the same time."""
         return self._searcher.submit((k, min_similarity, path, label, exact), vector).result(_WAIT_S)
+
+    def nothing_matches_below(self) -> float | None:
+        """The calibrated line of the gallery; measured again when it has grown or shrunk by a tenth."""
+        with self._calibrating:
+            images = len(self.gallery)
+            if self._calibrated is None or abs(images - self._calibrated[0]) > 0.1 * self._calibrated[0]:
+                self._calibrated = images, nothing_matches_below(self.gallery)
+            return self._calibrated[1]
+
+    def image(self, one: int) -> Hit:
+        """An image by id; a 404 problem if there is none."""
+        found = self.listing.hits([one])
+        if not found:
+            raise not_found(f"No image of the gallery has the id {one}; a file that was changed has a new one.")
+        return found[0]
 
     def close(self) -> None:
         """Stop the jobs and the queues, then close the gallery."""

@@ -25,18 +25,18 @@ class ShownHit(BaseModel):
     box: tuple[float, float, float, float] | None = None
 
 
-def shown(hit: Hit, *, box: tuple[float, float, float, float] | None = None) -> dict[str, Any]:
-    """A hit as JSON; bytes of a name that are no text come as escapes."""
-    found: dict[str, Any] = {
-        "id": hit.id,
-        "name": readable(hit.name),
-        "similarity": hit.similarity,
-        "label": hit.label,
-        "width": hit.width,
-        "height": hit.height,
-        "thumbnail": f"/api/v1/images/{hit.id}/thumbnail?side=256",
-    }
-    return found if box is None else {**found, "box": box}
+def shown(hit: Hit, **more: Any) -> ShownHit:
+    """A hit as clients see it, with its `box` if that is known; bytes of a name that are no text come as escapes."""
+    return ShownHit(
+        id=hit.id,
+        name=readable(hit.name),
+        similarity=hit.similarity,
+        label=hit.label,
+        width=hit.width,
+        height=hit.height,
+        thumbnail=f"/api/v1/images/{hit.id}/thumbnail?side=256",
+        **more,
+    )
 
 
 def readable(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from featurelens.web.explaining import lab_is_there, methods_of
 from featurelens.web.originals import open_original
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, ShownHit, problems, readable, shown
@@ -16,6 +17,23 @@ One = Annotated[int, Path(ge=0, le=2**63 - 1)]
 Text = Annotated[str | None, Query(max_length=4096)]
 SIDES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _KEEP = {"cache-control": "private, max-age=31536000, immutable"}  # an id never changes its content
+
+
+class ShownGallery(BaseModel):
+    """The gallery; `fit` is how its network takes images, `methods` the explanations that run here."""
+
+    name: str
+    images: int
+    skipped: int
+    backbone: str
+    dim: int
+    fit: dict[str, int | str]
+    labels: list[str]
+    folders: list[str]
+    nothing_matches_below: float | None
+    extras: dict[str, bool]
+    methods: list[str]
+    indexing: dict[str, Any] | None
 
 
 class Page(BaseModel):
@@ -51,61 +69,54 @@ class Skipped(BaseModel):
 
 
 @router.get("/gallery", responses=problems())
-def gallery(service: Served) -> dict[str, Any]:
+def gallery(service: Served) -> ShownGallery:
     """What is served: how many images, from which network, under which labels and folders."""
-    opened = service.gallery
-    indexing = service.jobs.running("index")
-    listed = opened.images()
-    fit = opened.spec.fit
-    return {
-        "name": readable(opened.images_folder.name),
-        "images": len(listed),
-        "skipped": len(opened.skipped()),
-        "backbone": opened.spec.name,
-        "dim": opened.spec.dim,
-        "fit": {"rows": fit.rows, "cols": fit.cols, "mode": fit.mode},
-        "labels": sorted({hit.label for hit in listed if hit.label is not None}),
-        "folders": sorted({readable(hit.name.rpartition("/")[0]) for hit in listed} - {""}),
-        "nothing_matches_below": None,
-        "extras": {"lab": False},
-        "methods": [],
-        "indexing": indexing.to_json() if indexing else None,
-    }
+    opened, contents = service.gallery, service.listing.contents
+    indexing, fit = service.jobs.running("index"), opened.spec.fit
+    return ShownGallery(
+        name=readable(opened.images_folder.name),
+        images=len(opened),
+        skipped=contents.skipped,
+        backbone=readable(opened.spec.name),
+        dim=opened.spec.dim,
+        fit={"rows": fit.rows, "cols": fit.cols, "mode": fit.mode},
+        labels=list(contents.labels),
+        folders=[readable(folder) for folder in contents.folders],
+        nothing_matches_below=service.nothing_matches_below(),
+        extras={"lab": lab_is_there()},
+        methods=methods_of(service),
+        indexing=indexing.to_json() if indexing else None,
+    )
 
 
-@router.get("/images", responses=problems(422))
+@router.get("/images", responses=problems(422), response_model_exclude_unset=True)
 def images(
     service: Served,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 200,
     label: Text = None,
     path: Text = None,
-    ids: Annotated[str | None, Query(pattern=r"^\d{1,18}(,\d{1,18})*$", max_length=20_000)] = None,
+    ids: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}(,[0-9]{1,18})*$", max_length=20_000)] = None,
 ) -> Page:
     """The gallery at rest, by name; or the images of some `ids`, given with commas between them."""
-    listed = service.gallery.images()
     if ids is not None:
-        wanted = {hit.id: hit for hit in listed}
-        listed = [wanted[one] for one in map(int, ids.split(",")) if one in wanted]
-    if label is not None:
-        listed = [hit for hit in listed if hit.label == label]
-    if path is not None:
-        listed = [hit for hit in listed if hit.name.startswith(path.strip("/") + "/")]
-    some = listed[offset : offset + limit]
-    return Page.model_construct(total=len(listed), images=[shown(hit) for hit in some])  # pyright: ignore[reportArgumentType]
+        found = service.listing.hits([int(one) for one in ids.split(",")])
+        total, some = len(found), found[offset : offset + limit]
+    else:
+        total, some = service.listing.page(offset, limit, path=path, label=label)
+    return Page(total=total, images=[shown(hit) for hit in some])
 
 
-@router.post("/images", responses=problems(408, 413, 422))
+@router.post("/images", responses=problems(408, 413, 422), response_model_exclude_unset=True)
 def by_ids(service: Served, asked: Ids) -> Images:
     """Images by their ids, for lists that are too long for an address."""
-    wanted = {hit.id: hit for hit in service.gallery.images()}
-    return Images.model_construct(images=[shown(wanted[one]) for one in asked.ids if one in wanted])  # pyright: ignore[reportArgumentType]
+    return Images(images=[shown(hit) for hit in service.listing.hits(asked.ids)])
 
 
-@router.get("/images/{id}", responses=problems(404, 422))
+@router.get("/images/{id}", responses=problems(404, 422), response_model_exclude_unset=True)
 def image(service: Served, id: One) -> ShownHit:
     """One image."""
-    return ShownHit.model_construct(**shown(service.gallery.image(id)))
+    return shown(service.image(id))
 
 
 @router.get(
@@ -116,7 +127,7 @@ def image(service: Served, id: One) -> ShownHit:
 def thumbnail(service: Served, id: One, side: Annotated[int, Query(ge=1, le=1024)] = 256) -> Response:
     """A small WebP whose longer side has the next of a few fixed lengths at or above `side`."""
     length = next(length for length in SIDES if length >= side)
-    picture = service.gallery.thumbnail(id, side=length)
+    picture = service.gallery.thumbnail(service.image(id), side=length)
     return Response(picture, media_type="image/webp", headers=_KEEP)
 
 
@@ -127,7 +138,7 @@ def thumbnail(service: Served, id: One, side: Annotated[int, Query(ge=1, le=1024
 )
 def file(service: Served, request: Request, id: One) -> Response:
     """The original file, if it is an image that browsers may show."""
-    return open_original(service.gallery.image(id), service.gallery.images_folder, request.headers)
+    return open_original(service.image(id), request.headers)
 
 
 @router.get("/skipped", responses=problems())

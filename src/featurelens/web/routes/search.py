@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from featurelens.web.queries import Asked, vector_of
+from featurelens.search import search_region
+from featurelens.web.queries import Asked, one_image, vector_of
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, Fraction, ShownHit, problems, shown
 
@@ -49,19 +50,18 @@ class Found(BaseModel):
 def search(service: Served, asked: Search) -> Found:
     """The images of the gallery that look most like the query."""
     started = time.perf_counter()
-    vector = vector_of(service, Asked(asked.ids, asked.less, asked.upload, asked.image))
-    hits = service.search(
-        vector,
-        k=asked.k,
-        min_similarity=asked.min_similarity,
-        path=asked.path,
-        label=asked.label,
-        exact=asked.exact,
-    )
-    told = asked.model_dump(exclude_unset=True, exclude={"image"})
-    return Found.model_construct(
-        hits=[shown(hit) for hit in hits],  # pyright: ignore[reportArgumentType]
+    query = Asked(asked.ids, asked.less, asked.upload, asked.image)
+    filters = {"min_similarity": asked.min_similarity, "path": asked.path, "label": asked.label}
+    if asked.box is not None:
+        source = one_image(service, query)
+        found = search_region(service.gallery, source, asked.box, k=asked.k, **filters)
+        hits = [shown(one.hit, box=one.box) for one in found]
+    else:
+        vector = vector_of(service, query)
+        hits = [shown(hit) for hit in service.search(vector, k=asked.k, exact=asked.exact, **filters)]
+    return Found(
+        hits=hits,
         took_ms=1000 * (time.perf_counter() - started),
-        nothing_matches_below=None,
-        query=told,
+        nothing_matches_below=service.nothing_matches_below(),
+        query=asked.model_dump(exclude_unset=True, exclude={"image"}),
     )

@@ -4,7 +4,7 @@ import { post } from "../lib/api.js";
 import { count, counted, similarity } from "../lib/format.js";
 import { PagesOfImages } from "../lib/pages-of-images.js";
 import { notice, problemBox, stateBox } from "../lib/state.js";
-import { hasQuery, requestOf } from "./state.js";
+import { MOST, hasQuery, requestOf } from "./state.js";
 
 const FIRST = 300;
 
@@ -80,9 +80,9 @@ export class Results {
 
   // At the end of the list: ask for more, as long as there is more.
   async more() {
-    if (this.growing || !hasQuery(this.state) || this.got < this.k || this.k >= this.info.images || this.state.min !== null) return;
+    if (this.growing || !hasQuery(this.state) || this.got < this.k || this.k >= Math.min(MOST, this.info.images) || this.state.min !== null) return;
     this.growing = true;
-    this.k = Math.min(this.k * 4, this.info.images);
+    this.k = Math.min(this.k * 4, MOST, this.info.images);
     try {
       await this.search(this.stopper.signal, true);
     } catch {

@@ -1,5 +1,7 @@
 // What the search page shows, as its address: back, forward, a bookmark and a sent link all work.
 
+export const MOST = 5000;   // hits that the service gives for one question
+
 /** `like`, `unlike`: ids; `upload`: a token; `box`: [left, top, right, bottom] in fractions of the query; `min`: threshold. */
 export function readState(search = location.search) {
   const query = new URLSearchParams(search);
@@ -34,17 +36,16 @@ export const hasQuery = (state) => Boolean(state.upload || state.like.length || 
 /** One picture and nothing to compare with it: only then a region can be drawn. */
 export const isSingle = (state) => !state.unlike.length && state.like.length + (state.upload ? 1 : 0) === 1;
 
-/** What `POST /search` is sent. */
+/** What `POST /search` is sent: only what is set. */
 export function requestOf(state, k) {
-  return {
-    ids: state.like.length ? state.like : null,
-    less: state.unlike.length ? state.unlike : null,
-    upload: state.upload,
-    box: isSingle(state) ? state.box : null,
-    k,
-    path: state.path || null,
-    label: state.label || null,
-  };
+  const asked = { k: Math.min(k, MOST) };
+  if (state.like.length) asked.ids = state.like;
+  if (state.unlike.length) asked.less = state.unlike;
+  if (state.upload) asked.upload = state.upload;
+  if (state.box && isSingle(state)) asked.box = state.box;
+  if (state.path) asked.path = state.path;
+  if (state.label) asked.label = state.label;
+  return asked;
 }
 
 function ids(text) {

@@ -94,7 +94,7 @@ export class Pair {
     const area = side.view.getBoundingClientRect();
     const row = Math.max(0, Math.min(map.rows - 1, Math.floor(((event.clientY - area.top) / area.height) * map.rows)));
     const col = Math.max(0, Math.min(map.cols - 1, Math.floor(((event.clientX - area.left) / area.width) * map.cols)));
-    side.share.textContent = `this region: ${map.values[row][col].toFixed(4)}`.replace("-", "−");
+    side.share.textContent = `this region: ${map.values.flat()[row * map.cols + col].toFixed(4)}`.replace("-", "−");
     const key = at === 0 ? "a" : "b";
     this.lines.slice(0, this.count).forEach((line, i) => {
       const here = line[key][0] === row && line[key][1] === col;

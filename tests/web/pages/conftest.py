@@ -1,0 +1,52 @@
+"""One browser, one small real gallery and one vast made-up one for all page tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from featurelens.images.samples import make_samples
+from featurelens.search import Gallery
+from featurelens.web.app import make_app
+from fixtures.serving import serving
+from fixtures.vast_service import vast_service
+from fixtures.watched import chromium, launch
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if chromium() is None:
+        pytest.skip("needs a Chromium on the path, which shows the pages")
+    with sync_playwright() as play:
+        started = launch(play)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo photos, indexed: 6 folders would do, but all of them take but seconds."""
+    pytest.importorskip("skimage", reason="the demo photos come with scikit-image")
+    folder = tmp_path_factory.mktemp("demo")
+    make_samples(folder)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    with Gallery.create(folder, backbone="embedded") as gallery:
+        gallery.update()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(photos: Path) -> Iterator[str]:
+    """The real service on the demo photos."""
+    with serving(make_app(photos)) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def vast() -> Iterator[str]:
+    """The pages on 100,000 images that are made up."""
+    with serving(vast_service(100_000)) as address:
+        yield address

@@ -1,0 +1,82 @@
+"""axe-core finds no serious or critical problem on any page, in either theme, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from fixtures.watched import DESKTOP, PHONE, watched
+
+AXE = Path(sys.prefix) / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+PAGES = {
+    "gallery": ("/", "#grid .tile img.here"),
+    "search": ("/?like={a}", "#grid .tile img.here"),
+    "feedback": ("/?like={a},{b}&unlike={c}&min=0.2", ".group.less img"),
+    "missing": ("/?like=99999999", "#state .state"),
+    "why": ("/why?like={a}&id={b}", ".wires path"),
+    "map": ("/map", "#legend li"),
+    "choose": ("/image", "#grid .tile img.here"),
+    "inside": ("/image/{a}", ".layer, #layers .notice"),
+    "unit": ("/unit?layer=features.0&unit=1", "#state > *, #answers > *"),
+    "duplicates": ("/duplicates", "#groups > li, #state .state"),
+    "quality": ("/quality", "#result > *, #state > *"),
+    "jobs": ("/jobs", "#skipped li"),
+}
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    if not AXE.is_file():
+        pytest.skip("needs axe-core; `make test` installs it where npm is at hand (make axe)")
+    return AXE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["desk", "phone"])
+def test_no_serious_problem(browser: Browser, site: str, axe: str, theme: str, size: str) -> None:
+    found: dict[str, list[str]] = {}
+    options = {**(PHONE if size == "phone" else DESKTOP), "color_scheme": theme}
+    with watched(browser, site, **options) as (page, faults):
+        page.goto("/")
+        a, b, c = page.evaluate(
+            "async () => (await (await fetch('/api/v1/images')).json()).images.slice(0, 3).map((i) => i.id)"
+        )
+        for name, (address, ready) in PAGES.items():
+            page.goto(address.format(a=a, b=b, c=c))
+            page.wait_for_selector(ready, timeout=60_000)
+            problems = check(page, axe)
+            if problems:
+                found[name] = problems
+        faults.allow("status of 404")
+        faults.allow("status of 5")
+    assert not found
+
+
+def check(page: object, axe: str) -> list[str]:
+    """Serious and critical problems of a page as lines of text."""
+    page.evaluate(axe)  # pyright: ignore[reportAttributeAccessIssue]
+    answer = page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")  # pyright: ignore[reportAttributeAccessIssue]
+    return [
+        f"{one['impact']} {one['id']}: {node['target']} {node['failureSummary']}"
+        for one in answer
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
+
+
+def test_axe_sees_a_planted_problem(browser: Browser, site: str, axe: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/jobs")
+        page.wait_for_selector("#skipped li")
+        assert check(page, axe) == []
+        page.evaluate(
+            """() => {
+            const button = document.querySelector("#starts button");
+            button.removeAttribute("aria-label");
+            button.textContent = "";
+        }"""
+        )
+        assert any("button-name" in line for line in check(page, axe))

@@ -1,0 +1,143 @@
+"""Why, map, inside, duplicates, quality and jobs in a browser, on the real service."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from fixtures.watched import PHONE, watched
+
+
+def ids(page: Page, name: str) -> list[int]:
+    """Ids of the images whose name begins so."""
+    return page.evaluate(
+        """async (name) => {
+        const said = await (await fetch("/api/v1/images?limit=5000")).json();
+        return said.images.filter((one) => one.name.startsWith(name)).map((one) => one.id);
+    }""",
+        name,
+    )
+
+
+def test_why_shows_both_pictures_their_maps_and_lines(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/")
+        a, b, *_rest = ids(page, "coffee/")
+        page.goto(f"/why?like={a}&id={b}")
+        expect(page.locator("#value")).to_have_text(re.compile(r"0\.\d{3}"))
+        page.wait_for_function("[...document.querySelectorAll('.view img')].every((i) => i.naturalWidth > 0)")
+        expect(page.locator(".wires .wire")).to_have_count(5)
+        page.get_by_label(re.compile("^Lines")).fill("2")
+        expect(page.locator(".wires .wire")).to_have_count(2)
+        page.get_by_role("button", name="Pictures").click()
+        expect(page.locator(".view canvas").first).to_be_hidden()
+        expect(page.locator("#strip a")).to_have_count(24)
+        page.keyboard.press("ArrowRight")
+        expect(page).not_to_have_url(re.compile(f"id={b}$"))
+        page.go_back()
+        expect(page).to_have_url(re.compile(f"id={b}$"))
+        page.get_by_role("link", name="All matches").click()
+        expect(page.locator("#title")).to_have_text("Most similar")
+
+
+def test_why_without_torch_says_which_extra_brings_more(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        without_lab(page)
+        page.goto("/")
+        a, b, *_rest = ids(page, "coffee/")
+        page.goto(f"/why?like={a}&id={b}")
+        expect(page.locator("#extra")).to_contain_text('pip install "featurelens[lab]"')
+        expect(page.locator(".wires .wire")).to_have_count(5)
+        page.goto(f"/image/{a}")
+        expect(page.locator("#layers .notice")).to_contain_text("featurelens[lab]")
+        page.goto("/why?like=1")
+        expect(page.locator(".state")).to_contain_text("names no two pictures")
+
+
+def without_lab(page: Page) -> None:
+    """The service as it is where torch is not installed."""
+
+    def answer(route: object) -> None:
+        said = route.fetch()  # pyright: ignore[reportAttributeAccessIssue]
+        route.fulfill(json={**said.json(), "extras": {"lab": False}, "methods": []})  # pyright: ignore[reportAttributeAccessIssue]
+
+    page.route("**/api/v1/gallery", answer)
+
+
+def test_the_map_has_every_image_and_names_them_on_hover(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/map")
+        page.wait_for_selector("#legend li")
+        page.keyboard.press("s")
+        expect(page.locator("#many")).to_have_text("192 images")
+        page.keyboard.press("Escape")
+        area = page.locator("#plane").bounding_box()
+        assert area is not None
+        for step in range(60):
+            page.mouse.move(area["x"] + 300 + 12 * step, area["y"] + 150 + 8 * step)
+            if page.locator(".peek").is_visible():
+                break
+        expect(page.locator(".peek b")).to_contain_text(".jpg")
+
+
+def test_a_picture_goes_through_the_network(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/image")
+        page.locator("#grid .tile > a").first.click()
+        expect(page).to_have_url(re.compile(r"/image/\d+"))
+        expect(page.locator("#name")).to_contain_text(".jpg")
+        expect(page.locator(".layer").first).to_contain_text("channels at", timeout=60_000)
+        assert page.locator(".layer").count() >= 3
+        page.wait_for_function(
+            "[...document.querySelectorAll('.layer img')].slice(0, 4).every((i) => i.naturalWidth > 0)"
+        )
+        expect(page.locator("#maps .said").first).to_contain_text(re.compile("rust"), timeout=60_000)
+
+
+def test_duplicates_are_looked_for_listed_and_exported(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/duplicates")
+        page.get_by_role("button", name="Look for duplicates").click()
+        expect(page.locator("#groups li, #state .state").first).to_be_visible(timeout=30_000)
+        expect(page.locator("#sub")).to_contain_text("Nothing is ever deleted")
+        if page.locator("#groups > li").count():
+            with page.expect_download() as download:
+                page.get_by_role("link", name="Export the list").click()
+            assert download.value.suggested_filename.endswith(".csv")
+
+
+def test_indexing_is_followed_and_skipped_files_are_listed(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/jobs")
+        expect(page.locator("#skipped")).to_contain_text("broken.jpg")
+        page.get_by_role("button", name="Index the folder").click()
+        job = page.locator("#jobs .job").first
+        expect(job).to_contain_text("Indexing")
+        expect(job.locator(".chip")).to_have_text("done", timeout=30_000)
+
+
+@pytest.mark.slow
+def test_the_quality_of_the_gallery_is_measured_as_a_job(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        page.goto("/quality")
+        page.get_by_role("button", name="Measure the quality").click()
+        expect(page.locator("#progress progress")).to_be_visible()
+        expect(page.locator("#result .score").first).to_be_visible(timeout=200_000)
+        assert page.locator("#result .score").count() >= 4
+
+
+def test_the_theme_is_kept_and_the_pages_fit_a_phone(browser: Browser, site: str) -> None:
+    with watched(browser, site, **PHONE) as (page, _):
+        page.goto("/")
+        page.wait_for_selector("#grid .tile img.here")
+        for theme in ("light", "dark"):
+            page.locator("#theme").tap()
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
+        page.reload()
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+        for address in ("/", "/map", "/image", "/duplicates", "/quality", "/jobs"):
+            page.goto(address)
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
