@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from featurelens.search.failures import explained
 from featurelens.search.hit import Hit
 from featurelens.search.nearest import Nearest
 from featurelens.search.reader import Reader
+from featurelens.search.vectors import Snapshot
 from featurelens.shapes import Float32
 
 
@@ -42,17 +45,32 @@ class Finder:
         self._folder, self._reader, self._lock = folder, reader, lock
         self.nearest = Nearest(folder, dim, epoch)
 
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The reading connection for as long as the `with` runs; errors of the database come as GalleryError."""
+        with self._lock, explained(self._folder):
+            yield self._reader.connection
+
+    @property
+    def writable(self) -> bool:
+        """Whether cache files may be kept in the gallery folder."""
+        return self._reader.writable
+
+    def snapshot(self) -> Snapshot:
+        """All vectors as of now."""
+        with self.reading() as connection:
+            return self.nearest.snapshot(connection)
+
     def hits(self, root: Path, units: Float32[np.ndarray, "query dim"], limits: Limits) -> list[list[Hit]]:
         """The hits of each query, best first."""
         filtered = limits.path is not None or limits.label is not None
-        with self._lock, explained(self._folder):
-            connection = self._reader.connection
+        with self.reading() as connection:
             snapshot = self.nearest.snapshot(connection)
             allowed = rows.ids_where(connection, limits.path, limits.label) if filtered else None
         ids, cosines = self.nearest.search(snapshot, units, limits.k, allowed=allowed, exact=limits.exact)
-        with self._lock, explained(self._folder):
+        with self.reading() as connection:
             found = [
-                rows.hits_of(self._reader.connection, root, some.tolist(), values.tolist())
+                rows.hits_of(connection, root, some.tolist(), values.tolist())
                 for some, values in zip(ids, cosines, strict=True)
             ]
         least = limits.min_similarity

@@ -26,7 +26,7 @@ from featurelens.search.settings import Settings, new_epoch, read_settings
 from featurelens.search.thumbnails import make_thumbnail, original_of, thumbnail_of
 from featurelens.search.update import UpdateReport
 from featurelens.search.writing import add_vectors, update_gallery, upkeep, writing
-from featurelens.shapes import Float, Float32
+from featurelens.shapes import Float
 
 Say = Callable[[str], None]
 
