@@ -12,11 +12,25 @@ from featurelens import __version__
 from featurelens.search import Gallery
 from featurelens.web.guard import Guard
 from featurelens.web.limits import Limits
+from featurelens.web.metrics import Metered
 from featurelens.web.problems import add_handlers
-from featurelens.web.routes import explain, images, jobs, ops, search, uploads
+from featurelens.web.routes import (
+    duplicates,
+    explain,
+    images,
+    inside,
+    jobs,
+    layout,
+    openai,
+    ops,
+    quality,
+    search,
+    uploads,
+)
 from featurelens.web.routes.pages import add_pages
 from featurelens.web.service import Service
 
+SUBJECTS = (search, images, uploads, explain, inside, layout, duplicates, quality, jobs, openai, ops)
 _ABOUT = "Search, see and assess a gallery of images. Pages on the same address use nothing but this service."
 
 
@@ -35,13 +49,14 @@ def make_app(
     """
     rules = limits or Limits()
     opened = gallery if isinstance(gallery, Gallery) else Gallery.open(gallery, device=device)
-    service = Service(opened, limits=rules, token=token)
+    service = Service(opened, limits=rules, token=token, device=device)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from anyio import to_thread
 
         to_thread.current_default_thread_limiter().total_tokens = 96
+        service.decoder.warm_up()
         yield
         await to_thread.run_sync(service.close)
 
@@ -54,9 +69,10 @@ def make_app(
         lifespan=lifespan,
     )
     app.state.service = service
-    for subject in (search, images, uploads, explain, jobs, ops):
+    for subject in SUBJECTS:
         app.include_router(subject.router)
     add_pages(app)
     add_handlers(app)
+    app.add_middleware(Metered, meters=service.meters)
     app.add_middleware(Guard, token=token, hosts=hosts, limits=rules)
     return app

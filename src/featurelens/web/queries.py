@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from featurelens.images.decode import decode
 from featurelens.search import feedback_vector
 from featurelens.web.problems import Problem
 from featurelens.web.service import Service
 from featurelens.web.uploads import Upload
-
-_SHOWN = 1024
 
 
 @dataclass(frozen=True)
@@ -32,17 +28,9 @@ class Asked:
 
 def read_upload(service: Service, data: bytes) -> Upload:
     """Decode what was sent; a 413 or 422 problem says what is wrong with it."""
-    limits, settings = service.limits, service.gallery.settings
-    if len(data) > limits.upload:
-        raise Problem(413, f"The image has more than {limits.upload >> 20} MiB.")
-    most = min(settings.max_pixels, limits.pixels)
-    whole = decode(data, max_pixels=most)
-    fitted = decode(data, fit=service.gallery.spec.fit, exact=settings.exact, max_pixels=most).pixels
-    picture = Image.fromarray(whole.pixels)
-    picture.thumbnail((_SHOWN, _SHOWN))
-    buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=80, method=2)
-    return Upload(data, whole.width, whole.height, fitted, buffer.getvalue())
+    if len(data) > service.limits.upload:
+        raise Problem(413, f"The image has more than {service.limits.upload >> 20} MiB.")
+    return service.decoder.decode(data)
 
 
 def from_data_uri(text: str) -> bytes:
@@ -100,3 +88,8 @@ def one_image(service: Service, asked: Asked) -> int | bytes:
     if asked.upload is not None:
         return service.uploads.get(asked.upload).data
     return read_upload(service, from_data_uri(asked.image or "")).data
+
+
+def decode_uris(service: Service, uris: Sequence[str]) -> list[np.ndarray]:
+    """Fitted pixels of images in data URIs."""
+    return [read_upload(service, from_data_uri(uri)).fitted for uri in uris]

@@ -16,9 +16,14 @@ from featurelens.features.units import unit_rows, why_unfit
 from featurelens.search import Gallery, Hit, nothing_matches_below
 from featurelens.search.listing import Listing
 from featurelens.web.batcher import Batcher
+from featurelens.web.decoder import Decoder
+from featurelens.web.explaining import Lab
 from featurelens.web.jobs import Jobs
 from featurelens.web.limits import Limits
+from featurelens.web.maps import Maps
+from featurelens.web.metrics import Meters
 from featurelens.web.problems import Problem, not_found
+from featurelens.web.results import Results
 from featurelens.web.uploads import Uploads
 
 _ANSWERS = 16_384  # hits held at once by one call of the search
@@ -28,11 +33,18 @@ _WAIT_S = 120.0
 class Service:
     """One gallery being served; close it at the end."""
 
-    def __init__(self, gallery: Gallery, *, limits: Limits, token: str | None) -> None:
-        self.gallery, self.limits, self._token = gallery, limits, token
+    def __init__(self, gallery: Gallery, *, limits: Limits, token: str | None, device: str) -> None:
+        self.gallery, self.limits, self.device, self._token = gallery, limits, device, token
         self.listing = Listing(gallery)
         self.uploads = Uploads(limits.kept)
-        self.jobs = Jobs()
+        self.jobs, self.meters = Jobs(), Meters()
+        self.results = Results(gallery.folder, self.listing)
+        self.maps = Maps(gallery, self.listing, self.results.folder)
+        self.lab = Lab(self)
+        settings = gallery.settings
+        self.decoder = Decoder(
+            gallery.spec.fit, exact=settings.exact, max_pixels=settings.max_pixels, limits=limits
+        )
         self.started = time.time()
         self._calibrated: tuple[int, float | None] | None = None
         self._calibrating = Lock()
@@ -94,7 +106,9 @@ class Service:
         """An image by id; a 404 problem if there is none."""
         found = self.listing.hits([one])
         if not found:
-            raise not_found(f"No image of the gallery has the id {one}; a file that was changed has a new one.")
+            raise not_found(
+                f"No image of the gallery has the id {one}; a file that was changed has a new one."
+            )
         return found[0]
 
     def close(self) -> None:
@@ -102,6 +116,7 @@ class Service:
         self.jobs.close()
         self._embedder.close()
         self._searcher.close()
+        self.decoder.close()
         self.gallery.close()
 
     def _embed_batch(self, key: Hashable, items: Sequence[np.ndarray]) -> list[np.ndarray | Problem]:

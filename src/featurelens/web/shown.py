@@ -53,7 +53,7 @@ class ShownProblem(BaseModel):
     detail: str
 
 
-_WHAT = {
+WHAT = {
     400: "The request cannot be read.",
     401: "The token is missing or wrong (only where the service has one).",
     403: "Asked under a strange host name, or by a page of another site.",
@@ -72,6 +72,6 @@ def problems(*more: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may end in, for OpenAPI: those of every route, and `more`."""
     body = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ShownProblem"}}}
     return {
-        status: {"description": _WHAT[status], "content": body}
+        status: {"description": WHAT[status], "content": body}
         for status in sorted({400, 401, 403, 405, 503, *more})
     }

@@ -1,22 +1,22 @@
-"""Why two images match."""
+"""Why two images match, and where in an image the network's answer comes from."""
 
 from __future__ import annotations
 
-import base64
-import io
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurelens.see import similarity
+from featurelens.web.explaining import METHODS
+from featurelens.web.pictures import data_uri
 from featurelens.web.queries import pixels_of
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, problems
 
 router = APIRouter(prefix="/api/v1", tags=["why"])
+Region = tuple[int, int]
 
 
 class Side(BaseModel):
@@ -35,33 +35,109 @@ class Pair(BaseModel):
     id: ID
 
 
+class Map(BaseModel):
+    """One value for each region, row by row; `picture` is what the network saw, as a data URI."""
+
+    rows: int
+    cols: int
+    values: list[float]
+    picture: str
+
+
+class Bond(BaseModel):
+    """Region [row, col] of the first image, region of the second; `strength` 1 is the strongest."""
+
+    a: Region
+    b: Region
+    share: float
+    strength: float
+
+
+class Matched(BaseModel):
+    """The similarity split over regions: "split" (exactly), "left out" or "map only" (up to the residual)."""
+
+    similarity: float
+    kind: Literal["split", "left out", "map only"]
+    residual: tuple[float, float]
+    a: Map
+    b: Map
+    lines: list[Bond]
+
+
+class Why(BaseModel):
+    """The image to explain; with a `query` its likeness to that, else the class that the network sees."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"query": {"id": 1}, "id": 2, "method": "grad-cam"}]}
+    )
+    query: Side | None = None
+    id: ID
+    method: Literal[METHODS]  # pyright: ignore[reportInvalidTypeForm]
+    check: bool = False
+
+
+class Verdict(BaseModel):
+    """How far to trust the map: good, with care, do not trust; and why."""
+
+    level: str
+    words: str
+
+
+class Explained(BaseModel):
+    """The map at the method's own grid; `picture` is what the network saw, as a data URI."""
+
+    map: dict[str, Any]
+    picture: str
+    method: str
+    target: str
+    score: float
+    trust: Verdict | None
+
+
 @router.post("/match", responses=problems(404, 408, 409, 413, 422))
-def match(service: Served, pair: Pair) -> dict[str, Any]:
+def match(service: Served, pair: Pair) -> Matched:
     """The similarity of two images, split over their regions, and which region answers which."""
-    backbone = service.gallery.backbone
     first = pixels_of(service, pair.query.id, pair.query.upload)
-    found = similarity(backbone, first, pixels_of(service, pair.id, None))
-    return {
-        "similarity": found.cosine,
-        "kind": found.kind,
-        "residual": list(found.residual),
-        "a": _side(found.a, found.pixels[0]),
-        "b": _side(found.b, found.pixels[1]),
-        "lines": [
-            {"a": line.first, "b": line.second, "share": line.strength, "strength": line.strength}
-            for line in found.lines()
-        ],
-    }
+    found = similarity(service.gallery.backbone, first, pixels_of(service, pair.id, None))
+    lines = [
+        Bond(a=line.first, b=line.second, share=line.strength, strength=line.strength)
+        for line in found.lines()
+    ]
+    return Matched(
+        similarity=found.cosine,
+        kind=found.kind,
+        residual=found.residual,
+        a=Map(**_grid(found.a), picture=data_uri(found.pixels[0])),
+        b=Map(**_grid(found.b), picture=data_uri(found.pixels[1])),
+        lines=lines,
+    )
 
 
-def _side(values: np.ndarray, pixels: np.ndarray) -> dict[str, Any]:
+@router.post("/explain", responses=problems(404, 408, 409, 413, 422, 501))
+def explain(service: Served, why: Why) -> Explained:
+    """Where in an image the network's answer comes from; `check` says how far to trust the map (takes longer)."""
+    pixels = pixels_of(service, why.id, None)
+    query = None if why.query is None else pixels_of(service, why.query.id, why.query.upload)
+    key = ("explain", why.method, why.check, pixels.tobytes(), None if query is None else query.tobytes())
+
+    def work(network: Any) -> Any:
+        from featurelens.see.explanation import explain as explain_image
+        from featurelens.see.targets import likeness
+
+        goal = None if query is None else likeness(network, query, name="the query")
+        return explain_image(network, pixels, method=why.method, target=goal, check=why.check)
+
+    found = service.lab.use(key, work)
+    return Explained(
+        map=_grid(found.values),
+        picture=data_uri(found.pixels),
+        method=found.method,
+        target=found.target,
+        score=found.score,
+        trust=None if found.trust is None else Verdict(level=found.trust.level, words=found.trust.words),
+    )
+
+
+def _grid(values: np.ndarray) -> dict[str, Any]:
     rows, cols = values.shape
-    flat = [round(float(value), 6) for value in values.ravel()]
-    return {"rows": rows, "cols": cols, "values": flat, "picture": data_uri(pixels)}
-
-
-def data_uri(pixels: np.ndarray) -> str:
-    """Pixels as a data URI (WebP, lossless enough to look at)."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=90, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return {"rows": rows, "cols": cols, "values": [float(f"{value:.5g}") for value in values.ravel()]}

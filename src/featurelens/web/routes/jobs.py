@@ -11,10 +11,9 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from featurelens.web.problems import Problem
 from featurelens.web.service import Served
 from featurelens.web.shown import problems
-from featurelens.web.work import WORK
+from featurelens.web.work import WORK, check_extra
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 One = Annotated[str, Path(max_length=64)]
@@ -61,9 +60,8 @@ def listed(service: Served) -> ShownJobs:
 )
 def start(service: Served, wanted: Wanted, response: Response) -> ShownJob:
     """Start a job, or get the one of this kind that runs already. A job that was stopped goes on where it was."""
-    work = WORK.get(wanted.kind)
-    if work is None:
-        raise Problem(501, f"'{wanted.kind}' is not offered here.")
+    check_extra(wanted.kind)
+    work = WORK[wanted.kind]
     job, new = service.jobs.start(wanted.kind, lambda report: work(service, report))
     if not new:
         response.status_code = 200

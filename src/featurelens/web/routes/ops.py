@@ -1,17 +1,41 @@
-"""For those who run the service."""
+"""For those who run the service: is it up, how does it fare."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
 
+from featurelens.web.metrics import exposition
 from featurelens.web.service import Served
+from featurelens.web.shown import problems
 
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/health")
-def health(service: Served) -> dict[str, Any]:
-    """Whether the service is up."""
-    return {"status": "ok", "images": len(service.gallery)}
+class Health(BaseModel):
+    """The service is up and its gallery can be read."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+@router.get("/health", responses=problems())
+def health(service: Served) -> Health:
+    """Whether the service is up; asks for no token, and tells nothing else."""
+    from featurelens import __version__
+
+    len(service.gallery)
+    return Health(version=__version__)
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {}}}, **problems()},
+)
+def metrics(service: Served) -> PlainTextResponse:
+    """Counters and times in Prometheus' text format."""
+    return PlainTextResponse(exposition(service), media_type="text/plain; version=0.0.4; charset=utf-8")
