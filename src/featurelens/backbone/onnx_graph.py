@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from featurelens.backbone.engine import load_openvino
 from featurelens.backbone.openvino_backbone import read_model
 from featurelens.backbone.streams import first_line
 from featurelens.errors import BackboneError
@@ -90,9 +91,8 @@ def prefix_of(tokens: int) -> int | None:
 
 def read_graph(file: Path, graph: Graph) -> openvino.Model:
     """The graph with the outputs embedding and, if there is one, map."""
-    from openvino import Model, opset13
-
-    ops: Any = opset13
+    openvino = load_openvino()
+    ops: Any = openvino.opset13
     model = read_model(file)
     sides = [graph.rows, graph.cols, 3] if graph.channels_last else [3, graph.rows, graph.cols]
     model.reshape([model.input(0).partial_shape[0], *sides])
@@ -104,8 +104,7 @@ def read_graph(file: Path, graph: Graph) -> openvino.Model:
         if graph.vector_output is None:
             results.append(_vector(ops, source, image, graph.rule))
         results.append(image)
-    make: Any = Model
-    return make(
+    return openvino.Model(
         [r.output(0) if hasattr(r, "output") else r for r in results],
         model.get_parameters(),
         "images to features",

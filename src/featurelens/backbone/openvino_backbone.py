@@ -6,10 +6,11 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featurelens.backbone.engine import load_openvino
 from featurelens.backbone.pixels import check_pixels
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import free_cores
@@ -97,9 +98,8 @@ class OpenVINOBackbone:
 
     def _after_map(self) -> openvino.Model:
         """The part of the graph that leads from the map to the embedding."""
-        from openvino import Model
-        from openvino import opset13 as operations
-
+        openvino = load_openvino()
+        operations: Any = openvino.opset13
         embedding, which = self._outputs
         results = self._read(self._file).get_results()
         if which is not None and self._spec.map_channels:
@@ -109,7 +109,7 @@ class OpenVINOBackbone:
                 if reader.get_node() != results[which]:
                     reader.replace_source_output(maps.output(0))
             try:
-                return Model([results[embedding]], [maps])  # pyright: ignore[reportGeneralTypeIssues]
+                return openvino.Model([results[embedding]], [maps])
             except RuntimeError:  # pixels are still needed, or the map is not
                 pass
         raise BackboneError(f"The embedding of '{self._spec.name}' is not made from its map alone.")
@@ -123,21 +123,20 @@ class OpenVINOBackbone:
 
     def _with_pixels(self, model: openvino.Model) -> openvino.Model:
         """The graph with uint8 pixels for input: conversion, normalisation and axis order become part of it."""
-        from openvino import Layout, Type
-        from openvino.preprocess import PrePostProcessor
-
+        openvino = load_openvino()
+        layout, kinds = openvino.Layout, openvino.Type
         fit = self._spec.fit
         sides = [fit.rows, fit.cols, 3] if self._channels_last else [3, fit.rows, fit.cols]
         try:
             if model.input(0).partial_shape.is_dynamic:
                 model.reshape([model.input(0).partial_shape[0], *sides])
-            steps = PrePostProcessor(model)
+            steps = openvino.preprocess.PrePostProcessor(model)
             image = steps.input()
-            image.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
-            image.model().set_layout(Layout("NHWC" if self._channels_last else "NCHW"))
-            convert = image.preprocess().convert_element_type(Type.f32)
+            image.tensor().set_element_type(kinds.u8).set_layout(layout("NHWC"))
+            image.model().set_layout(layout("NHWC" if self._channels_last else "NCHW"))
+            convert = image.preprocess().convert_element_type(kinds.f32)
             convert.mean([255.0 * m for m in self._spec.mean]).scale([255.0 * s for s in self._spec.std])
-            steps.output(0).tensor().set_element_type(Type.f32)
+            steps.output(0).tensor().set_element_type(kinds.f32)
             return steps.build()
         except RuntimeError as error:
             raise BackboneError(
@@ -150,8 +149,7 @@ def read_model(file: Path) -> openvino.Model:
 
     No other format is tried: among those that OpenVINO reads are some that can run code.
     """
-    from openvino import frontend
-
+    frontend = load_openvino().frontend
     if not file.is_file():
         raise BackboneError(f"There is no file {file}.")
     failures = (

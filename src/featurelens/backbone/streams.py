@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featurelens.backbone.engine import load_openvino
 from featurelens.errors import BackboneError
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ class Streams:
     """
 
     def __init__(self, model: openvino.Model, count: int, *, name: str) -> None:
-        import openvino
-
+        openvino = load_openvino()
         options = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "NUM_STREAMS": count,
@@ -113,8 +113,7 @@ def _fill_tables() -> None:
     They fill them at their first use, in C++ statics, while Python's lock may change hands: two threads that
     come there together wait for each other forever (seen with openvino 2026.4.1 on a busy machine).
     """
-    import openvino
-
+    openvino = load_openvino()
     with _FIRST:
         openvino.Type.u8.to_dtype()
         _ = openvino.Tensor(np.zeros(1, np.uint8), shared_memory=True).data

@@ -38,7 +38,7 @@ def _python() -> Check:
 
 def _engine() -> Check:
     done = _in_own_process(
-        "import openvino as ov; c = ov.Core(); "
+        "from featurelens.backbone.engine import load_openvino; ov = load_openvino(); c = ov.Core(); "
         "print(ov.__version__.split('-')[0], c.get_property('CPU', 'FULL_DEVICE_NAME'), sep=', ')"
     )
     if done.returncode:
