@@ -62,16 +62,14 @@ function more() {
 }
 
 function card({ kind, members, similarity: alike }) {
-  const largest = members.reduce((a, b) => (b.width * b.height > a.width * a.height ? b : a));
-  const differ = members.some((one) => one.width * one.height !== largest.width * largest.height);
   const [first, second] = members;
   return el("li", { class: "card group" },
     el("div", { class: "first" }, el("span", { class: `chip ${kind === "exact" ? "good" : ""}` }, kind === "exact" ? "exact copies" : "near duplicates"),
       el("span", { class: "number" }, counted(members.length, "file"), typeof alike === "number" && kind !== "exact" ? ` · similarity ${similarity(alike)}` : ""),
       el("a", { href: `/why?like=${first.id}&id=${second.id}` }, "Compare")),
-    el("ul", {}, members.map((one) => el("li", {}, el("a", { href: `/?like=${one.id}`, title: one.name },
+    el("ul", {}, members.map((one, i) => el("li", {}, el("a", { href: `/?like=${one.id}`, title: one.name },
       el("img", { src: one.thumbnail, alt: "", loading: "lazy", decoding: "async" }), el("b", {}, baseName(one.name)), el("span", {}, folderOf(one.name), `${count(one.width)} × ${count(one.height)}`)),
-      differ && one === largest ? el("span", { class: "chip" }, icon("check"), "largest") : null))));
+      i === 0 ? el("span", { class: "chip good" }, icon("check"), "best copy") : el("span", { class: "chip" }, one.how)))));
 }
 
 function folderOf(name) {

@@ -4,7 +4,7 @@ import { address, gallery, get } from "../lib/api.js";
 import { baseName, count } from "../lib/format.js";
 import { PagesOfImages } from "../lib/pages-of-images.js";
 import { startShell } from "../lib/shell.js";
-import { extraBox, problemBox } from "../lib/state.js";
+import { engineBox, extraBox, problemBox } from "../lib/state.js";
 import { tileMaker } from "../lib/tile.js";
 import { VirtualGrid } from "../lib/virtual-grid.js";
 import { Attributions } from "./attributions.js";
@@ -45,6 +45,12 @@ async function show() {
       $("#over").hidden = true;
       return;
     }
+    if (!info.methods?.length) {
+      fill($("#layers"), engineBox("A look at the layers", info.backbone));
+      fill($("#maps"), engineBox("Attribution", info.backbone));
+      $("#over").hidden = true;
+      return;
+    }
     new Attributions($("#methods"), $("#maps"), id, info.methods || []);
     await loadLayers();
   } catch (error) {
@@ -58,6 +64,10 @@ async function show() {
 async function loadLayers() {
   fill($("#layers"), el("div", { class: "tiles" }, Array.from({ length: 8 }, () => el("div", { class: "skeleton", style: { "aspect-ratio": "1" } }))));
   ({ layers } = await get(`/images/${id}/layers`));
+  await Promise.all(layers.map(async (layer) => {
+    const { channels } = await get(`/images/${id}/layers/${encodeURIComponent(layer.name)}/channels.json?limit=${SHOWN}`);
+    layer.strongest = channels;
+  }));
   fill($("#layers"), layers.map((layer, depth) => section(layer, depth)));
 }
 
@@ -73,7 +83,7 @@ function fillTiles(tiles, layer) {
   const base = `${address(`/images/${id}/layers/`)}${encodeURIComponent(layer.name)}`;
   tiles.classList.toggle("by-itself", over === "0");
   const colours = el("li", {}, el("span", {}, el("img", { src: `${base}/colours.png`, alt: `Main directions of ${layer.name}`, loading: "lazy" }), "main directions"));
-  const shown = (layer.strongest || []).slice(0, SHOWN);
+  const shown = layer.strongest;
   fill(tiles, colours, shown.map(({ channel, peak }) => el("li", {}, el("a", { href: `/unit?${new URLSearchParams({ layer: layer.name, unit: channel })}`, title: `Channel ${channel}: which images drive it most?` },
     el("img", { src: `${base}/channels/${channel}.png?over=${over}`, alt: `Channel ${channel} of ${layer.name}`, loading: "lazy" }), `${channel} · ${peak.toPrecision(2)}`))));
 }

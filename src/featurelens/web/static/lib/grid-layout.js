@@ -5,7 +5,7 @@ const DIVIDER = 56;
 
 /** The layout for a box `wide` pixels wide; `source.breakAt` starts a new row below a divider. */
 export function layoutOf(wide, source, { wanted, text, gap }) {
-  const columns = Math.max(2, Math.floor((wide + gap) / (wanted + gap)));
+  const columns = Math.max(2, Math.round((wide + gap) / (wanted + gap)));
   const width = (wide - gap * (columns - 1)) / columns;
   const height = Math.round(width * 0.86) + text;
   const step = height + gap;

@@ -24,6 +24,12 @@ export function extraBox(what, extra = "lab") {
     "The extra ", el("code", {}, extra), " brings it: ", el("code", {}, `pip install "featurelens[${extra}]"`), ", then start ", el("code", {}, "featurelens serve"), " again."));
 }
 
+/** Torch is there, but this gallery's network runs on an engine that shows no layers. */
+export function engineBox(what, backbone) {
+  return el("div", { class: "notice" }, icon("inside"), el("div", {}, `${what} needs gradients and layers, and this gallery's network (`, el("code", {}, backbone), ") runs on an engine without them. ",
+    "A gallery made with a timm or torchvision network shows them: ", el("code", {}, "featurelens index DIR --at OTHER --backbone resnet18"), "."));
+}
+
 function button([text, action, primary]) {
   const attributes = { class: primary ? "button primary" : "button" };
   if (typeof action === "string") return el("a", { ...attributes, href: action }, text);

@@ -55,6 +55,7 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
 
     function clear() {
       current = undefined;
+      link.setAttribute("aria-label", "Loading");
       img.removeAttribute("src");
       img.classList.remove("here");
       picture.classList.remove("broken");

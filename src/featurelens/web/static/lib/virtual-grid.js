@@ -5,6 +5,7 @@ import { clampRow, layoutOf, rowAt, topOf } from "./grid-layout.js";
 import { moveKey } from "./grid-keys.js";
 
 const AHEAD = 1.2;          // how many screens beyond the sight are kept filled
+const FOOT = 70;            // pixels at the bottom that a phone's navigation covers
 const FAST = 6;             // pixels a millisecond from which on pictures wait until it slows down
 
 export class VirtualGrid {
@@ -201,8 +202,7 @@ export class VirtualGrid {
     const top = this.box.getBoundingClientRect().top + scrollY;
     const sticky = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) || 0;
     const at = top + y / this.layout.squeeze;
-    const foot = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--bottom-px")) || 70;
     if (at < scrollY + sticky) scrollTo({ top: at - sticky });
-    else if (at + this.layout.height > scrollY + innerHeight - foot) scrollTo({ top: at + this.layout.height - innerHeight + foot });
+    else if (at + this.layout.height > scrollY + innerHeight - FOOT) scrollTo({ top: at + this.layout.height - innerHeight + FOOT });
   }
 }

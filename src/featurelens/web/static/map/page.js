@@ -1,6 +1,6 @@
 // The map of the gallery: images that look alike lie close together.
 import { $, $$, el, fill } from "../lib/dom.js";
-import { address, get, post } from "../lib/api.js";
+import { address, gallery, get, post } from "../lib/api.js";
 import { baseName, count, counted } from "../lib/format.js";
 import { follow, startJob, progressText } from "../lib/jobs.js";
 import { forPage, startShell } from "../lib/shell.js";
@@ -127,7 +127,8 @@ worker.onmessage = ({ data }) => {
   painter.points(points.x, points.y);
   recolour();
   $("#how").textContent = points.method === "pca" ? `Principal components${points.ready ? "." : "; a finer layout is being made."}` : `Laid out by ${points.method === "opentsne" ? "t-SNE" : points.method}.`;
-  if (!points.ready) better();
+  if (points.missing) $("#how").textContent += ` ${counted(points.missing, "image")} came later.`;
+  if (!points.ready) gallery().then((info) => { if (info.extras?.maps !== false) better(); }, () => {});
   return undefined;
 };
 

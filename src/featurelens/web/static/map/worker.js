@@ -18,12 +18,12 @@ async function load({ address }) {
   } catch {
     return postMessage({ told: "problem", status: 0, detail: "The service does not answer." });
   }
-  const { ids, method, ready } = said;
+  const { ids, method, ready, missing } = said;
   const [x, y] = spread(Float32Array.from(said.x), Float32Array.from(said.y));
   const label = coded(said.label || []);
   const cluster = coded((said.cluster || []).map((one) => (one === null || one < 0 ? null : one)));
   points = { x, y, ids: Int32Array.from(ids), ...indexOf(x, y), groups: { label: label.codes, cluster: cluster.codes } };
-  return postMessage({ told: "points", method, ready, x, y, ids: points.ids, label, cluster });
+  return postMessage({ told: "points", method, ready, missing, x, y, ids: points.ids, label, cluster });
 }
 
 // To [-1, 1] in both directions, keeping the shape; a few far points must not shrink the rest to a dot.

@@ -5,7 +5,9 @@ import { count, when } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { progressCard } from "../lib/progress-card.js";
 import { startShell, toast } from "../lib/shell.js";
-import { extraBox, notice, problemBox, stateBox } from "../lib/state.js";
+import { extraBox, problemBox, stateBox } from "../lib/state.js";
+
+const HEADS = { two_labels: "One picture under two labels", leaks: "Near-copies on both sides of the test", copies: "Near-copies", suspect: "Labels that look wrong" };
 
 async function load() {
   fill($("#state"));
@@ -46,8 +48,31 @@ function show(said) {
   $("#sub").textContent = `Measured ${when(said.made)}. Every score with its 95 % interval, and what chance would give.`;
   fill($("#result"),
     said.answer ? el("p", { class: "answer" }, said.answer) : null,
-    said.findings?.length ? el("div", { class: "list" }, said.findings.map((text) => notice("care", text))) : null,
-    el("div", { class: "scores" }, (said.scores || []).filter((one) => typeof one.value === "number").map(score)));
+    el("section", { "aria-label": "Scores" }, el("h2", {}, "Scores"), el("div", { class: "scores" }, said.scores.filter((one) => typeof one.value === "number").map(score)), undefinedOnes(said.scores)),
+    findings(said.findings));
+}
+
+function undefinedOnes(scores) {
+  const left = scores.filter((one) => typeof one.value !== "number");
+  if (!left.length) return null;
+  return el("details", { class: "small soft" }, el("summary", {}, `${left.length} not defined for this gallery`),
+    el("ul", {}, left.map((one) => el("li", {}, `${sentence(one.name)}: ${one.undefined || "no value"}`))));
+}
+
+// Images that a person should look at: one picture under two labels, copies, labels that look wrong.
+function findings(all) {
+  if (!all.length) return el("section", { "aria-label": "Findings" }, el("h2", {}, "To look at"), el("p", { class: "soft small" }, "Nothing stands out: no copies under different labels, no labels that look wrong."));
+  const kinds = Map.groupBy(all, (one) => one.kind);
+  return el("section", { "aria-label": "Findings" }, el("h2", {}, "To look at"), [...kinds].map(([kind, ones]) => el("div", { class: "findings" },
+    el("h3", {}, HEADS[kind] || kind, el("span", { class: "chip" }, count(ones.length))), el("ul", {}, ones.map(finding)))));
+}
+
+function finding({ kind, words, images }) {
+  return el("li", { class: "card finding" }, el("div", { class: "pictures" }, images.map((image) => (image.id === null
+    ? el("span", { class: "small soft" }, image.name)
+    : el("a", { href: images.length === 2 ? `/why?like=${images[0].id}&id=${images[1].id}` : `/?like=${image.id}`, title: image.name },
+      el("img", { src: image.thumbnail, alt: image.name, loading: "lazy", decoding: "async" }))))),
+  el("p", {}, kind === "suspect" ? words : images.map((image) => image.name).join(" and ")));
 }
 
 function score(one) {
@@ -55,7 +80,8 @@ function score(one) {
   const at = (value) => `${Math.max(0, Math.min(100, (100 * (value - low)) / (high - low)))}%`;
   const known = typeof one.low === "number" && typeof one.high === "number";
   const chance = typeof one.chance === "number";
-  const words = [known ? `95 % interval ${number(one.low)} to ${number(one.high)}` : null, chance ? `chance gives ${number(one.chance)}` : null].filter(Boolean).join("; ");
+  const better = { higher: "higher is better", lower: "lower is better" }[one.better];
+  const words = [known ? `95 % interval ${number(one.low)} to ${number(one.high)}` : null, chance ? `chance gives ${number(one.chance)}` : null, better].filter(Boolean).join("; ");
   return el("article", { class: "card score" }, el("h3", {}, sentence(one.name), el("b", {}, number(one.value), one.unit ? ` ${one.unit}` : "")),
     el("div", { class: "range", "aria-hidden": "true" },
       chance ? el("span", { class: "chance", style: { left: at(one.chance) } }) : null,

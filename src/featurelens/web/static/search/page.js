@@ -4,6 +4,7 @@ import { gallery, upload } from "../lib/api.js";
 import { count } from "../lib/format.js";
 import { openMenu } from "../lib/menu.js";
 import { forPage, startShell, toast } from "../lib/shell.js";
+import { problemBox } from "../lib/state.js";
 import { tileMaker } from "../lib/tile.js";
 import { VirtualGrid } from "../lib/virtual-grid.js";
 import { listenForPictures } from "./bring.js";
@@ -99,7 +100,7 @@ async function show() {
   showLimited();
   drawCard(new Map());
   const found = results.load(state, info);
-  picturesOf(state).then(drawCard, () => {});
+  picturesOf(state).then(drawCard, () => drawQuery($("#query"), readState(""), new Map(), { choose: bring.choose }));
   await found;
   restorePlace();
 }
@@ -174,4 +175,4 @@ gallery().then((said) => {
   $("#label").parentElement.hidden = !(said.labels || []).length;
   $("#path").parentElement.hidden = !(said.folders || []).length;
   return show();
-}, (error) => results.nothing.call(results, Object.assign(el("div"), { textContent: error.message })));
+}, (error) => results.nothing(problemBox(error, () => location.reload())));

@@ -1,7 +1,7 @@
 // One unit of the network: the images of the gallery that it answers to most.
 import { $, el, fill } from "../lib/dom.js";
 import { get } from "../lib/api.js";
-import { baseName, counted } from "../lib/format.js";
+import { baseName } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { progressCard } from "../lib/progress-card.js";
 import { forPage, startShell } from "../lib/shell.js";
@@ -20,15 +20,22 @@ async function show() {
   fill($("#state"));
   try {
     const said = await get(`/layers/${encodeURIComponent(layer)}/units/${unit}`);
+    if (!said.images?.length && said.job_kind) return notYet();
+    $("#after").hidden = said.units !== undefined && unit + 1 >= said.units;
+    $("#before").hidden = unit === 0;
     const best = said.images[0]?.answer;
-    $("#sub").textContent = best > 0 || said.active > 0 ? `It answers to ${Math.round(100 * said.active)} % of ${counted(said.of ?? said.images.length, "image")}; below are those it answers to most.` : "This unit never answers in this gallery.";
+    $("#sub").textContent = best > 0 || said.active > 0 ? `It answers to ${Math.round(100 * said.active)} % of the images; below are those it answers to most.` : "This unit never answers in this gallery.";
     fill($("#answers"), said.images.map((image) => el("li", {}, el("a", { href: `/image/${image.id}`, title: image.name },
-      el("img", { src: image.tile || image.thumbnail, alt: "", loading: "lazy" }), el("b", {}, image.answer.toPrecision(3)), ` · ${baseName(image.name)}`))));
+      el("img", { src: image.thumbnail, alt: "", loading: "lazy" }), el("b", {}, image.answer.toPrecision(3)), ` · ${baseName(image.name)}`))));
   } catch (error) {
     if (error.body?.extra) fill($("#state"), extraBox("A look at units", error.body.extra));
-    else if (error.body?.job_kind) fill($("#state"), stateBox("inside", "The units have not been looked at yet", "All images go through the network once, and the strongest answers of every unit are kept.", [["Look at all units", run, true]]));
+    else if (error.body?.job_kind) notYet();
     else fill($("#state"), problemBox(error, error.status ? null : show));
   }
+}
+
+function notYet() {
+  fill($("#state"), stateBox("inside", "The units have not been looked at yet", "All images go through the network once, and the strongest answers of every unit are kept.", [["Look at all units", run, true]]));
 }
 
 async function run() {

@@ -3,7 +3,7 @@ import { $, $$, el, fill } from "../lib/dom.js";
 import { address, gallery, get, post } from "../lib/api.js";
 import { similarity } from "../lib/format.js";
 import { forPage, startShell } from "../lib/shell.js";
-import { extraBox, problemBox } from "../lib/state.js";
+import { engineBox, extraBox, problemBox } from "../lib/state.js";
 import { Pair } from "./pair.js";
 import { matchWords, methodName, trustWords } from "./words.js";
 
@@ -81,7 +81,7 @@ async function showMethod(mine) {
     now.upload ? null : post("/explain", { query: { id: now.id }, id: now.like, method: now.method, check: false }),
   ]);
   if (mine !== loading) return;
-  pair.maps(a?.map ?? null, b.map, [], 1);
+  pair.maps(a?.map ?? null, b.map, []);
   $("#lines").disabled = true;
   fill($("#verdict"), trustWords(b.trust));
 }
@@ -90,7 +90,8 @@ function drawMethods(info) {
   const lab = info.extras?.lab && info.methods?.length;
   const all = ["similarity", ...(lab ? info.methods : [])];
   fill($("#methods"), all.map((method) => el("button", { type: "button", "aria-pressed": String(method === now.method), onclick: () => go({ method }) }, methodName(method))));
-  if (!info.extras?.lab) $("#methods").after($("#extra") || el("div", { id: "extra" }, extraBox("Each gradient method (Grad-CAM, integrated gradients, …)")));
+  const what = "Each gradient method (Grad-CAM, integrated gradients, …)";
+  if (!lab) $("#methods").after($("#extra") || el("div", { id: "extra" }, info.extras?.lab ? engineBox(what, info.backbone) : extraBox(what)));
 }
 
 function fail(error) {

@@ -41,10 +41,10 @@ export class Pair {
   }
 
   /** Maps for both sides ({rows, cols, values} or null) and lines [{a, b, strength}]; without maps only the pictures. */
-  maps(a, b, lines = [], shape = 1) {
+  maps(a, b, lines = [], shape = null) {
     this.values = [a, b];
     this.lines = lines;
-    for (const side of this.sides) side.view.style.aspectRatio = shape;
+    if (shape) for (const side of this.sides) side.view.style.aspectRatio = shape;
     this.draw();
   }
 

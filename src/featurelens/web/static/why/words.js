@@ -30,9 +30,7 @@ export function trustWords(trust) {
 }
 
 const NAMES = {
-  similarity: "Similarity split", gradcam: "Grad-CAM", "gradcam++": "Grad-CAM++", layercam: "LayerCAM", scorecam: "Score-CAM", eigencam: "Eigen-CAM",
-  integrated: "Integrated gradients", integrated_gradients: "Integrated gradients", saliency: "Saliency", smoothgrad: "SmoothGrad", occlusion: "Occlusion",
-  rollout: "Attention rollout", input_x_gradient: "Input × gradient",
+  similarity: "Similarity split", "grad-cam": "Grad-CAM", "layer-cam": "Layer-CAM", smoothgrad: "SmoothGrad", "input-x-gradient": "Input × gradient",
 };
 
 /** A method's name as people write it. */
