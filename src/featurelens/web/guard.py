@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections.abc import Collection
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -48,6 +49,7 @@ class Guard:
         self, app: ASGIApp, *, token: str | None, hosts: Collection[str] = (), limits: Limits | None = None
     ) -> None:
         self._app, self._token, self._limits = app, token, limits or Limits()
+        self._held = _Held()
         self._hosts = LOCAL | {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,12 +73,15 @@ class Guard:
         if early is not None:
             await early(scope, receive, sending)
             return
+        body = _Body(receive, self._limits, self._held)
         try:
-            await self._app(scope, _Body(scope, receive, self._limits), sending)
+            await self._app(scope, body, sending)
         except Problem as problem:  # the body was too long or too slow
             if started:
                 raise
             await answer(scope["path"], problem)(scope, receive, sending)
+        finally:
+            self._held.bytes -= body.read
 
     def _refused(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
@@ -137,10 +142,11 @@ class Guard:
 
 
 class _Body:
-    """Passes a body on until it is too long or too slow."""
+    """Passes a body on until it is too long or too slow, or all bodies together are too much."""
 
-    def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
-        self._receive, self._limits, self._read, self._ended = receive, limits, 0, False
+    def __init__(self, receive: Receive, limits: Limits, held: _Held) -> None:
+        self._receive, self._limits, self._held = receive, limits, held
+        self.read, self._ended = 0, False
         self._deadline = asyncio.get_running_loop().time() + limits.body_s
 
     async def __call__(self) -> Message:
@@ -150,12 +156,23 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise Problem(408, f"The request took more than {self._limits.body_s:.0f} s to arrive.") from None
-        self._read += len(message.get("body", b""))
+            raise Problem(408, f"The request took more than {self._limits.body_s:g} s to arrive.") from None
+        size = len(message.get("body", b""))
+        self.read += size
+        self._held.bytes += size
         self._ended = not message.get("more_body", False)
-        if self._read > self._limits.body:
+        if self.read > self._limits.body:
             raise _too_long(self._limits)
+        if self._held.bytes > self._limits.bodies:
+            raise Problem(503, "Too much is being sent at once; try again in a moment.")
         return message
+
+
+@dataclass
+class _Held:
+    """The bytes of all bodies that are being read or answered."""
+
+    bytes: int = 0
 
 
 def _too_long(limits: Limits) -> Problem:

@@ -36,12 +36,12 @@ _STATUS: tuple[tuple[type[FeaturelensError], int], ...] = (
 _ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/|[A-Za-z]:\\)[^\s'\",;()]+")
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """Ends a request with this status and these words; `more` are further fields of the problem."""
 
     def __init__(self, status: int, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.more = status, detail, more
+        super().__init__(status, detail)
+        self.status, self.more = status, more
 
 
 def not_found(detail: str) -> Problem:
@@ -85,10 +85,8 @@ def add_handlers(app: FastAPI) -> None:
     """Let every error of this app end as a problem."""
 
     def told(request: Request, problem: Problem) -> JSONResponse:
-        service = request.app.state.service
-        if service.is_remote(request):
-            problem = Problem(problem.status, discreet(problem.detail, service.folders), **problem.more)
-        return answer(request.url.path, problem)
+        words = request.app.state.service.told(request, problem.detail)
+        return answer(request.url.path, Problem(problem.status, words, **problem.more))
 
     @app.exception_handler(Problem)
     async def _(request: Request, error: Problem) -> JSONResponse:
@@ -101,9 +99,8 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _(request: Request, error: RequestValidationError) -> JSONResponse:
         errors = [{"where": list(one["loc"]), "what": one["msg"]} for one in error.errors()]
-        first = errors[0] if errors else {"where": [], "what": "it is not what was expected"}
-        where = ".".join(str(part) for part in first["where"])
-        return answer(request.url.path, Problem(422, f"{where}: {first['what']}", errors=errors))
+        words = "; ".join(f"{'.'.join(map(str, one['where']))}: {one['what']}" for one in errors[:3])
+        return answer(request.url.path, Problem(422, words, errors=errors))
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:

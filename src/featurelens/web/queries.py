@@ -55,7 +55,7 @@ def pixels_of(service: Service, one: int | None, upload: str | None) -> np.ndarr
     assert one is not None
     settings = service.gallery.settings
     return decode(
-        service.image(one).path,
+        service.original(one).path,
         fit=service.gallery.spec.fit,
         exact=settings.exact,
         max_pixels=settings.max_pixels,
@@ -84,7 +84,7 @@ def one_image(service: Service, asked: Asked) -> int | bytes:
     if len(asked.ids) + (asked.upload is not None) + (asked.image is not None) != 1 or asked.less:
         raise Problem(422, "A box is drawn on one image: give one id, or one upload or image, and no `less`.")
     if asked.ids:
-        return service.image(asked.ids[0]).id
+        return service.original(asked.ids[0]).id
     if asked.upload is not None:
         return service.uploads.get(asked.upload).data
     return read_upload(service, from_data_uri(asked.image or "")).data

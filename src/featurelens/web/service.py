@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Hashable, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from threading import Lock
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ from featurelens.web.jobs import Jobs
 from featurelens.web.limits import Limits
 from featurelens.web.maps import Maps
 from featurelens.web.metrics import Meters
-from featurelens.web.problems import Problem, not_found
+from featurelens.web.problems import Problem, discreet, not_found
 from featurelens.web.results import Results
 from featurelens.web.uploads import Uploads
 
@@ -54,23 +54,17 @@ class Service:
         self._searcher: Batcher[np.ndarray, list[Hit]] = Batcher(self._search_batch, most=64, name="search")
 
     @property
-    def folders(self) -> list[Path]:
-        """Folders of this machine that a stranger need not know."""
-        return [self.gallery.folder, self.gallery.images_folder]
-
-    @property
     def queues(self) -> dict[str, Batcher[Any, Any]]:
         """The queues by name, for the metrics."""
         return {"embed": self._embedder, "search": self._searcher}
 
-    def is_remote(self, request: Request) -> bool:
-        """Whether the client may sit elsewhere: at another address, or at any where there is a token."""
-        host = request.client.host if request.client else ""
-        try:
-            local = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            local = host in ("", "testclient")
-        return self._token is not None or not local
+    def told(self, request: Request, text: str) -> str:
+        """A text for this client: without the server's folders if it sits elsewhere."""
+        return (
+            discreet(text, [self.gallery.folder, self.gallery.images_folder])
+            if self._is_remote(request)
+            else text
+        )
 
     def embed(self, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Unit vectors of fitted pixels; what several clients ask at once goes through the network together."""
@@ -111,6 +105,14 @@ class Service:
             )
         return found[0]
 
+    def original(self, one: int) -> Hit:
+        """An image whose file lies in the images folder; a 404 problem for one that does not."""
+        hit = self.image(one)
+        name = PurePath(hit.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise not_found("The file of this image lies outside of the images folder, or was never a file.")
+        return hit
+
     def close(self) -> None:
         """Stop the jobs and the queues, then close the gallery."""
         self.jobs.close()
@@ -118,6 +120,15 @@ class Service:
         self._searcher.close()
         self.decoder.close()
         self.gallery.close()
+
+    def _is_remote(self, request: Request) -> bool:
+        """Whether the client may sit elsewhere: at another address, or at any where there is a token."""
+        host = request.client.host if request.client else ""
+        try:
+            local = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            local = host in ("", "testclient")
+        return self._token is not None or not local
 
     def _embed_batch(self, key: Hashable, items: Sequence[np.ndarray]) -> list[np.ndarray | Problem]:
         raw = self.gallery.backbone.embed(np.stack(items))

@@ -127,7 +127,7 @@ def image(service: Served, id: One) -> ShownHit:
 def thumbnail(service: Served, id: One, side: Annotated[int, Query(ge=1, le=1024)] = 256) -> Response:
     """A small WebP whose longer side has the next of a few fixed lengths at or above `side`."""
     length = next(length for length in SIDES if length >= side)
-    picture = service.gallery.thumbnail(service.image(id), side=length)
+    picture = service.gallery.thumbnail(service.original(id), side=length)
     return Response(picture, media_type="image/webp", headers=_KEEP)
 
 
@@ -138,7 +138,7 @@ def thumbnail(service: Served, id: One, side: Annotated[int, Query(ge=1, le=1024
 )
 def file(service: Served, request: Request, id: One) -> Response:
     """The original file, if it is an image that browsers may show."""
-    return open_original(service.image(id), request.headers)
+    return open_original(service.original(id), request.headers)
 
 
 @router.get("/skipped", responses=problems())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
-from fastapi import APIRouter, Path, Response
+from anyio import sleep, to_thread
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from featurelens.web.service import Served
+from featurelens.web.jobs import Job
+from featurelens.web.service import Served, Service
 from featurelens.web.shown import problems
 from featurelens.web.work import WORK, check_extra
 
@@ -48,9 +48,9 @@ class ShownJobs(BaseModel):
 
 
 @router.get("", responses=problems())
-def listed(service: Served) -> ShownJobs:
+def listed(service: Served, request: Request) -> ShownJobs:
     """The jobs of this server, newest first."""
-    return ShownJobs(jobs=[ShownJob(**job.to_json()) for job in service.jobs.all()])
+    return ShownJobs(jobs=[_shown(service, request, job) for job in service.jobs.all()])
 
 
 @router.post(
@@ -58,26 +58,26 @@ def listed(service: Served) -> ShownJobs:
     status_code=202,
     responses={200: {"model": ShownJob, "description": "It runs already."}, **problems(408, 413, 422, 501)},
 )
-def start(service: Served, wanted: Wanted, response: Response) -> ShownJob:
+def start(service: Served, request: Request, wanted: Wanted, response: Response) -> ShownJob:
     """Start a job, or get the one of this kind that runs already. A job that was stopped goes on where it was."""
     check_extra(wanted.kind)
     work = WORK[wanted.kind]
     job, new = service.jobs.start(wanted.kind, lambda report: work(service, report))
     if not new:
         response.status_code = 200
-    return ShownJob(**job.to_json())
+    return _shown(service, request, job)
 
 
 @router.get("/{id}", responses=problems(404, 422))
-def one(service: Served, id: One) -> ShownJob:
+def one(service: Served, request: Request, id: One) -> ShownJob:
     """One job."""
-    return ShownJob(**service.jobs.get(id).to_json())
+    return _shown(service, request, service.jobs.get(id))
 
 
 @router.delete("/{id}", status_code=202, responses=problems(404, 422))
-def cancel(service: Served, id: One) -> ShownJob:
+def cancel(service: Served, request: Request, id: One) -> ShownJob:
     """Stop a job after its present step; what it has finished stays."""
-    return ShownJob(**service.jobs.cancel(id).to_json())
+    return _shown(service, request, service.jobs.cancel(id))
 
 
 @router.get(
@@ -85,7 +85,7 @@ def cancel(service: Served, id: One) -> ShownJob:
     response_class=Response,
     responses={200: {"content": {"text/event-stream": {}}}, **problems(404, 422)},
 )
-def events(service: Served, id: One) -> StreamingResponse:
+def events(service: Served, request: Request, id: One) -> StreamingResponse:
     """The job as server-sent events, one for each change (at most ten a second); ends after the last."""
     job = service.jobs.get(id)
 
@@ -94,15 +94,18 @@ def events(service: Served, id: One) -> StreamingResponse:
         while True:
             news = await to_thread.run_sync(service.jobs.wait, job, turn, 10.0)
             running, turn = job.running, job.turn
-            yield f"data: {json.dumps(job.to_json())}\n\n" if news else ": still there\n\n"
+            yield (
+                f"data: {_shown(service, request, job).model_dump_json()}\n\n"
+                if news
+                else ": still there\n\n"
+            )
             if not running:
                 return
-            await _pause()
+            await sleep(0.1)
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
-async def _pause() -> None:
-    from anyio import sleep
-
-    await sleep(0.1)
+def _shown(service: Service, request: Request, job: Job) -> ShownJob:
+    found = job.to_json()
+    return ShownJob(**{**found, "message": found["message"] and service.told(request, found["message"])})
