@@ -96,6 +96,15 @@ class OpenVINOBackbone:
                 self._head = Streams(self._after_map(), self._streams, name=self._spec.name)
         return self._head.run(maps).reshape(len(maps), self._spec.dim)
 
+    @property
+    def file(self) -> Path:
+        """The ONNX file that the network was read from."""
+        return self._file
+
+    def graph(self) -> openvino.Model:
+        """The whole graph, uint8 pixels [batch, row, col, 3] in, with the outputs embedding and map."""
+        return self._with_pixels(self._read(self._file))
+
     def _after_map(self) -> openvino.Model:
         """The part of the graph that leads from the map to the embedding."""
         openvino = load_openvino()
@@ -136,7 +145,8 @@ class OpenVINOBackbone:
             image.model().set_layout(layout("NHWC" if self._channels_last else "NCHW"))
             convert = image.preprocess().convert_element_type(kinds.f32)
             convert.mean([255.0 * m for m in self._spec.mean]).scale([255.0 * s for s in self._spec.std])
-            steps.output(0).tensor().set_element_type(kinds.f32)
+            for number in range(len(model.outputs)):
+                steps.output(number).tensor().set_element_type(kinds.f32)
             return steps.build()
         except RuntimeError as error:
             raise BackboneError(

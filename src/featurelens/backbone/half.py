@@ -1,0 +1,32 @@
+"""Weights of an ONNX file stored in half precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PRECISION = "fp16 weights, fp32 arithmetic"
+_SMALL = 256  # numbers; what is smaller weighs nothing, and may be an epsilon that half precision makes zero
+
+
+def halve_weights(file: Path) -> None:
+    """Store the large constants of the ONNX file as float16, cast back where they are used: half the size.
+
+    The arithmetic stays float32. Values beyond 65,504 become infinite; the parity check that follows sees it.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(str(file))
+    casts = []
+    for item in model.graph.initializer:
+        values = numpy_helper.to_array(item)
+        if values.dtype.name != "float32" or values.size < _SMALL:
+            continue
+        name = item.name
+        item.CopyFrom(numpy_helper.from_array(values.astype("float16"), name + "_half"))
+        casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(casts + rest)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))

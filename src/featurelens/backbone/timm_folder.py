@@ -1,0 +1,15 @@
+"""A timm network written in the hub's own layout, which `local-dir:FOLDER` and timm itself read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def write_timm_folder(module: Any, folder: Path) -> None:
+    """`config.json` and `model.safetensors` of a timm network, with the arguments it was made with."""
+    from timm.models import save_for_hf
+
+    config = {"num_classes": getattr(module, "num_classes", 0)}
+    args = {k: v for k, v in (getattr(module, "_model_args", None) or {}).items() if k != "num_classes"}
+    save_for_hf(module, str(folder), model_config=config | {"model_args": args}, safe_serialization=True)
