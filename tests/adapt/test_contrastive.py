@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from featurelens.adapt.contrastive import Learner, pretrain
+from featurelens.adapt.contrastive import pretrain
+from featurelens.adapt.learner import Learner
 from featurelens.adapt.monitor import CollapsedRun, measure
 from featurelens.adapt.pairs import ProceduralPairs
 from featurelens.adapt.recipe import EMBEDDED, OBJECTIVES, Recipe, make_recipe, read_recipe
@@ -37,8 +38,8 @@ def sources(pool: int, size: int, seed: int):
 
 
 def train(recipe: Recipe, out: Path, **options):
-    pairs, held = sources(recipe.pool, recipe.pool_size, recipe.seed)
-    return pretrain(recipe, pairs, held, out, say=silent, **options)
+    given = sources(recipe.pool, recipe.pool_size, recipe.seed)
+    return pretrain(recipe, given.pairs, given.held, out, say=silent, **options)
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -111,9 +112,9 @@ def test_a_folder_of_images_is_a_source_too(tmp_path: Path) -> None:
         (tmp_path / f"{n}.jpg").write_bytes(saved(scene(n, 48, 48), "JPEG"))
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no")
     said: list[str] = []
-    pairs, _ = from_folder(tmp_path, TINY, say=said.append)
+    given = from_folder(tmp_path, TINY, say=said.append)
     assert any("broken.jpg" in line for line in said)
-    first, second = pairs(0).at(0, 5, torch.Generator().manual_seed(0))
+    first, second = given.pairs(0).at(0, 5, torch.Generator().manual_seed(0))
     assert first.shape == second.shape == (5, 3, 40, 40)
     (few := tmp_path / "few").mkdir()
     with pytest.raises(InvalidInput, match="at least 20"):

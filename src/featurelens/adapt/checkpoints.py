@@ -33,7 +33,7 @@ def load(out: Path, recipe: Recipe, **parts: Any) -> int:
         return 0
     state = read(path)
     for name, value in recipe.to_json().items():
-        if name not in FREE and state["recipe"][name] != value:
+        if name not in FREE and state["recipe"].get(name, value) != value:
             raise InvalidInput(
                 f"{path} was made with {name} = {state['recipe'][name]!r}, the recipe now says {value!r}. "
                 f"Give another --out folder, or put the recipe back."

@@ -1,10 +1,9 @@
-"""Self-supervised pretraining: the learner, one step of each objective, and the loop, all in sight."""
+"""Self-supervised pretraining: one step of each objective, and the loop, all in sight."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -12,47 +11,12 @@ from torch import Tensor, nn
 
 from featurelens.adapt import checkpoints
 from featurelens.adapt.augment import Augment
+from featurelens.adapt.learner import Learner
 from featurelens.adapt.losses import barlow_twins, negative_cosine, nt_xent, vicreg
-from featurelens.adapt.monitor import CollapsedRun, Health, measure
-from featurelens.adapt.pairs import Pairs
+from featurelens.adapt.memory import enough_memory
+from featurelens.adapt.monitor import CollapsedRun, Health, knn_accuracy, measure
+from featurelens.adapt.pairs import ImagePairs, Labelled, Pairs
 from featurelens.adapt.recipe import Recipe
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def mlp(*widths: int) -> nn.Sequential:
-    """Linear layers with batch norm and ReLU in between."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers[:-2])
-
-
-class Learner(nn.Module):
-    """A timm network that gives pooled features, a projector, and for BYOL and SimSiam a predictor."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        import timm
-
-        self.encoder = timm.create_model(recipe.architecture, num_classes=0, **recipe.options)
-        self.encoder.eval()
-        with torch.no_grad():
-            dim = self.encoder(torch.zeros(1, 3, recipe.phases[0][1], recipe.phases[0][1])).shape[1]
-        self.encoder.train()
-        self.projector = mlp(dim, *recipe.projector)
-        width = recipe.projector[-1]
-        predicts = recipe.objective in ("byol", "simsiam")
-        hidden = max(width // 4, 8) if recipe.objective == "simsiam" else 512
-        self.predictor = mlp(width, hidden, width) if predicts else None
-
-    def embed(self, views: Tensor) -> Tensor:
-        """Pooled features of views in [0, 1]."""
-        mean, std = (torch.tensor(x, device=views.device)[:, None, None] for x in (MEAN, STD))
-        return self.encoder(((views - mean) / std).contiguous(memory_format=torch.channels_last))
-
-    def forward(self, views: Tensor) -> Tensor:
-        return self.projector(self.embed(views))
 
 
 def loss_of(recipe: Recipe, learner: Learner, target: Learner, views: Sequence[Tensor]) -> Tensor:
@@ -82,35 +46,46 @@ def loss_of(recipe: Recipe, learner: Learner, target: Learner, views: Sequence[T
     return torch.stack(losses).mean()
 
 
-def held_aside(learner: Learner, pairs: Pairs, augment: Augment, recipe: Recipe, count: int = 384) -> Health:
-    """Health on pairs that training never sees, from the averaged weights, at the current size."""
+@torch.no_grad()
+def held_aside(
+    learner: Learner, pairs: Pairs, augment: Augment, recipe: Recipe, *, labelled: Labelled | None = None, count: int = 384,
+) -> Health:  # fmt: skip
+    """Health on pairs that training never sees, from the averaged weights, at the last size.
+
+    Labels, where there are any, are only looked at here: how often the 10 nearest of the images say the right one.
+    """
     device = next(learner.parameters()).device
     source = torch.Generator(device=device).manual_seed(99)
+    count = min(count, len(pairs)) if isinstance(pairs, ImagePairs) else count
     first, second = pairs.at(0, count, source)
     learner.eval()
-    with torch.no_grad():
-        size = recipe.phases[-1][1]
-        a, b = (learner.embed(augment(images, size, source)).float() for images in (first, second))
+    size = recipe.phases[-1][1]
+    a, b = (learner.embed(augment(images, size, source)).float() for images in (first, second))
+    knn = None
+    if labelled is not None:
+        plain = [learner.embed(images).float() for images in labelled.views(size)]
+        knn = knn_accuracy(torch.cat(plain), labelled.labels)
     learner.train()
-    return measure(a, b)
+    return measure(a, b, knn=knn)
 
 
 def pretrain(
     recipe: Recipe, pairs: Callable[[int], Pairs], held: Pairs, out: Path, *,
     device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
-    initial: Path | None = None, keep_going: Callable[[], bool] = lambda: True,
+    prepare: Callable[[Learner], object] = lambda learner: None, labelled: Labelled | None = None,
+    keep_going: Callable[[], bool] = lambda: True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Learner:  # fmt: skip
     """Train until the recipe's last step and return the averaged (EMA) learner.
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
     `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there.
-    `initial` is another run's checkpoint to start from. Raises CollapsedRun when the run is dead.
+    `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
+    Raises CollapsedRun when the run is dead, InvalidInput where memory is too small for the batch.
     """
     torch.manual_seed(recipe.seed)
     learner = Learner(recipe)
-    if initial:
-        checkpoints.warm_start(learner, initial)
+    prepare(learner)
     learner = learner.to(device).to(memory_format=torch.channels_last)
     average = copy.deepcopy(learner).requires_grad_(False)
     decayed = [p for p in learner.parameters() if p.ndim > 1]
@@ -132,21 +107,23 @@ def pretrain(
         views += [augment(second, recipe.local_size, source) for _ in range(recipe.local_views)]
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        low = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16")
+        with enough_memory(batch), low:
             loss = loss_of(recipe, learner, average, views)
         if not bool(torch.isfinite(loss)):
             raise CollapsedRun(
                 f"The loss is {loss.item()} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
             )
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        with enough_memory(batch):
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
         optimizer.step()
         follow(average, learner, min(recipe.ema, (step + 1) / (step + 10)))
         done = step + 1
         on_progress(done, recipe.steps)
         if done % save_every == 0 or done == recipe.steps or not keep_going():
-            health = held_aside(average, held, augment, recipe)
+            health = held_aside(average, held, augment, recipe, labelled=labelled)
             say(f"step {done}/{recipe.steps}  {size} px  loss {loss.item():.3f}  {health}")
             health.check()
             checkpoints.save(out, recipe, done, learner=learner, average=average, optimizer=optimizer)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from featurelens.adapt.augment import Augment
 from featurelens.adapt.checkpoints import read
-from featurelens.adapt.contrastive import MEAN, STD
 from featurelens.adapt.fuse import codebook, discriminant
+from featurelens.adapt.recipe import MEAN, STD
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.images.fit import Fit
@@ -43,14 +43,18 @@ def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
     return trunk.eval()
 
 
-def fit_views(pairs: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Procedural pairs in [0, 1] at the network's size, softly augmented."""
+def fit_views(pairs: int, seed: int, *, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Pairs at the network's size, softly augmented, uint8: two renderings of a programme, or one of `images` twice."""
     source = torch.Generator().manual_seed(seed)
     first, second = [], []
     for chunk in range(pairs // 128):
-        images = render_tensor(programmes=128, views=2, size=SIZE, seed=seed * 1000 + chunk)
-        first.append((FIT_AUGMENT(images[0::2], SIZE, source) * 255).round().to(torch.uint8))
-        second.append((FIT_AUGMENT(images[1::2], SIZE, source) * 255).round().to(torch.uint8))
+        if images is None:
+            drawn = render_tensor(programmes=128, views=2, size=SIZE, seed=seed * 1000 + chunk)
+            both = drawn[0::2], drawn[1::2]
+        else:
+            both = (images[torch.arange(chunk * 128, (chunk + 1) * 128) % len(images)],) * 2
+        first.append((FIT_AUGMENT(both[0], SIZE, source) * 255).round().to(torch.uint8))
+        second.append((FIT_AUGMENT(both[1], SIZE, source) * 255).round().to(torch.uint8))
     return torch.cat(first), torch.cat(second)
 
 
@@ -103,16 +107,16 @@ def _pool(module: Any, maps: Tensor) -> Tensor:
     return module.pool(maps)
 
 
-def as_backbone(descriptor: Descriptor) -> TorchBackbone:
+def as_backbone(descriptor: Descriptor, *, name: str = "embedded") -> TorchBackbone:
     """The descriptor as a torch Backbone."""
     spec = Spec(
-        name="embedded", weights="", dim=0, fit=Fit(SIZE, SIZE, crop_pct=1.0, interpolation="bilinear"), mean=MEAN,
+        name=name, weights="", dim=0, fit=Fit(SIZE, SIZE, crop_pct=1.0, interpolation="bilinear"), mean=MEAN,
         std=STD, licence="apache-2.0", precision="fp16 weights, fp32 arithmetic",
     )  # fmt: skip
     return TorchBackbone(descriptor, spec, features=_features, pool=_pool)
 
 
-def write_embedded(descriptor: Descriptor, folder: Path) -> TorchBackbone:
+def write_embedded(descriptor: Descriptor, folder: Path, *, name: str = "embedded") -> TorchBackbone:
     """The bundle with fp16 weights: rounded first, so that torch and the file hold the same numbers."""
     from featurelens.backbone.to_onnx import export_bundle
 
@@ -120,7 +124,7 @@ def write_embedded(descriptor: Descriptor, folder: Path) -> TorchBackbone:
         for tensor in descriptor.state_dict().values():
             if tensor.is_floating_point():
                 tensor.copy_(tensor.half().float())
-    backbone = as_backbone(descriptor)
+    backbone = as_backbone(descriptor, name=name)
     export_bundle(backbone, folder, edit=_halve)
     return backbone
 

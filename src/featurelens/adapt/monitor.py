@@ -18,12 +18,16 @@ class CollapsedRun(FeaturelensError):
 
 @dataclass(frozen=True)
 class Health:
-    """What the monitor measured: effective rank, alignment, uniformity and 1-NN accuracy on held-aside pairs."""
+    """What the monitor measured: effective rank, alignment, uniformity and 1-NN accuracy on held-aside pairs.
+
+    `knn` is the accuracy of the 10 nearest neighbours on images with labels, None where there are no labels.
+    """
 
     rankme: float
     alignment: float
     uniformity: float
     nearest: float
+    knn: float | None = None
 
     def check(self, *, smallest_rank: float = 2.0) -> None:
         """Raises CollapsedRun when the rank is below `smallest_rank` or nothing is spread any more."""
@@ -36,7 +40,8 @@ class Health:
             )
 
     def __str__(self) -> str:
-        return "  ".join(f"{name} {value:.3f}" for name, value in asdict(self).items())
+        shown = {name: value for name, value in asdict(self).items() if value is not None}
+        return "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
 
 
 def rankme(features: Float[Tensor, "batch dim"], *, epsilon: float = 1e-7) -> float:
@@ -67,7 +72,30 @@ def nearest_accuracy(features: Float[Tensor, "batch dim"], labels: Int[Tensor, "
     return float((labels[best] == labels).float().mean())
 
 
-def measure(a: Float[Tensor, "batch dim"], b: Float[Tensor, "batch dim"]) -> Health:
+def knn_accuracy(
+    features: Float[Tensor, "row dim"], labels: Int[Tensor, "row"], *, k: int = 10, temperature: float = 0.1
+) -> float:
+    """Leave-one-out accuracy of the `k` most similar rows, each voting with exp(cosine / t) (Wu et al. 2018).
+
+    >>> knn_accuracy(torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]]), torch.tensor([0, 0, 1, 1]), k=2)
+    1.0
+    """
+    z = F.normalize(features.float(), dim=1)
+    right = 0
+    for start in range(0, len(z), 1024):
+        similarity = z[start : start + 1024] @ z.mT
+        rows = torch.arange(len(similarity), device=z.device)
+        similarity[rows, rows + start] = -torch.inf
+        best, where = similarity.topk(min(k, len(z) - 1))
+        votes = torch.zeros(len(best), int(labels.max()) + 1, device=z.device)
+        votes.scatter_add_(1, labels[where], (best / temperature).exp())
+        right += int((votes.argmax(1) == labels[start : start + 1024]).sum())
+    return right / len(z)
+
+
+def measure(
+    a: Float[Tensor, "batch dim"], b: Float[Tensor, "batch dim"], *, knn: float | None = None
+) -> Health:
     """Health of the embeddings of two held-aside views per class."""
     both = torch.cat((a, b))
     if not bool(torch.isfinite(both).all()):
@@ -75,4 +103,4 @@ def measure(a: Float[Tensor, "batch dim"], b: Float[Tensor, "batch dim"]) -> Hea
             "The embeddings hold NaN or infinity. Lower the learning rate and start again from the last checkpoint."
         )
     labels = torch.arange(len(a), device=a.device).repeat(2)
-    return Health(rankme(both), alignment(a, b), uniformity(both), nearest_accuracy(both, labels))
+    return Health(rankme(both), alignment(a, b), uniformity(both), nearest_accuracy(both, labels), knn)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from featurelens.images.procedural import render_tensor
-from featurelens.shapes import UInt8
+from featurelens.shapes import Int64, UInt8
 
 CHUNK = 64
 
@@ -63,7 +66,28 @@ class ImagePairs:
     def __init__(self, images: UInt8[Tensor, "image 3 row col"]) -> None:
         self._images = images
 
+    def __len__(self) -> int:
+        return len(self._images)
+
     def at(self, step: int, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        """`count` random images, twice."""
-        chosen = torch.randint(len(self._images), (count,), generator=source, device=self._images.device)
+        """`count` random images, twice; none comes in two pairs unless there are too few."""
+        total, device = len(self._images), self._images.device
+        if count <= total:
+            chosen = torch.randperm(total, generator=source, device=device)[:count]
+        else:
+            chosen = torch.randint(total, (count,), generator=source, device=device)
         return self._images[chosen], self._images[chosen]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with the numbers of their classes, for a monitor that looks at labels and never trains on them."""
+
+    images: UInt8[Tensor, "image 3 row col"]
+    labels: Int64[Tensor, "image"]
+
+    def views(self, size: int) -> Iterator[Tensor]:
+        """The images in [0, 1] at `size` × `size` pixels, 128 at a time."""
+        for part in self.images.split(128):
+            small = F.interpolate(part.float() / 255, (size, size), mode="bilinear", antialias=True)
+            yield small.clamp(0, 1)

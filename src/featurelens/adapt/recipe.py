@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from featurelens.errors import InvalidInput
 
 EMBEDDED = Path(__file__).with_name("recipes") / "embedded.toml"
+FOLDER = Path(__file__).with_name("recipes") / "folder.toml"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OBJECTIVES = ("simclr", "vicreg", "barlow", "byol", "simsiam")
 
 
@@ -38,6 +40,10 @@ class Recipe:
     refresh: int = 8  # programmes renewed per step
     augment: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    mean: tuple[float, float, float] = MEAN
+    std: tuple[float, float, float] = STD
+    result: str = "descriptor"  # or "network": the bare timm network
+    input: int = 0  # pixels that the bare network takes in the end; 0: those of the last phase
 
     @property
     def steps(self) -> int:
@@ -56,6 +62,15 @@ class Recipe:
         """Learning rate: warm-up, a plateau (so that a run can be lengthened later), linear decay."""
         falling = (self.steps - step) / max(1, self.decay * self.steps)
         return self.lr * min(1.0, (step + 1) / max(1, self.warmup), max(0.0, falling))
+
+    def cut_to(self, steps: int) -> Recipe:
+        """The same recipe in another number of steps, shared out over its phases as before."""
+        ends = [
+            round(steps * sum(p[0] for p in self.phases[: n + 1]) / self.steps)
+            for n in range(len(self.phases))
+        ]
+        phases = zip([b - a for a, b in zip([0, *ends], ends, strict=False)], self.phases, strict=True)
+        return replace(self, phases=tuple((count, *phase[1:]) for count, phase in phases if count))
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for checkpoints and cards."""
@@ -77,7 +92,7 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
     unknown = sorted(set(values) - known)
     if unknown:
         raise InvalidInput(f"The recipe has unknown keys {unknown}. Known: {', '.join(sorted(known))}.")
-    for name in ("projector", "phases"):
+    for name in ("projector", "phases", "mean", "std"):
         if name in values:
             values = values | {name: tuple(tuple(v) if isinstance(v, list) else v for v in values[name])}
     recipe = Recipe(**values)
@@ -87,6 +102,8 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
         )
     if recipe.precision not in ("fp32", "bf16"):
         raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'fp32' or 'bf16'.")
+    if recipe.result not in ("descriptor", "network"):
+        raise InvalidInput(f"Unknown result '{recipe.result}'. Expected 'descriptor' or 'network'.")
     if not recipe.phases or any(min(phase) < 1 or phase[2] < 2 for phase in recipe.phases):
         raise InvalidInput(
             "Each phase is [steps, pixels, pairs per step]: steps and pixels >= 1, pairs >= 2."

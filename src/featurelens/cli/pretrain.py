@@ -12,19 +12,28 @@ from featurelens.cli.terminal import interruptible, notice, print_json, progress
 
 
 def pretrain(
-    source: Annotated[Path, typer.Argument(help="A recipe (TOML, procedural images) or a folder of images.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder of images, or a recipe (TOML, procedural images).")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint; the same again goes on from there.")],
     recipe: Annotated[
-        Path | None, typer.Option(help="With a folder: the recipe to train by. Default: the embedded one's.")
+        Path | None, typer.Option(help="With a folder: the recipe to train by. Default: the one for folders.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(help="With a folder: a checkpoint of an earlier run to start from.")
+        str | None,
+        typer.Option(
+            help="What to start from: embedded, a timm network with its trained weights, an earlier "
+            "checkpoint.pt, or none. Default: embedded for a folder without --recipe, else none."
+        ),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option(help="At the end, also fit and export the fused backbone as this bundle.")
+        Path | None, typer.Option(help="At the end, also make a backbone of it: this folder, as bundle:DIR.")
     ] = None,
     objective: Annotated[
         str | None, typer.Option(help="simclr, vicreg, barlow, byol or simsiam. Default: the recipe's.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of all phases together. Default: the recipe's.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of torch. Default: torch's own.")] = None,
@@ -35,10 +44,11 @@ def pretrain(
     try:
         import torch
 
-        from featurelens.adapt import embedded
+        from featurelens.adapt import pretrained
         from featurelens.adapt.contrastive import pretrain as train
-        from featurelens.adapt.recipe import EMBEDDED, make_recipe, read_recipe
+        from featurelens.adapt.recipe import FOLDER, make_recipe, read_recipe
         from featurelens.adapt.sources import from_folder, procedural
+        from featurelens.adapt.start import start_from
         from featurelens.backbone.torch_backbone import pick_device
     except ModuleNotFoundError as error:
         from featurelens.errors import MissingExtra
@@ -48,24 +58,37 @@ def pretrain(
     if threads:
         torch.set_num_threads(threads)
     device = pick_device(device)
-    chosen = read_recipe(source if source.is_file() else recipe or EMBEDDED)
+    photos = not source.is_file()
+    chosen = read_recipe((recipe or FOLDER) if photos else source)
     if objective:
         chosen = make_recipe(chosen.to_json() | {"objective": objective})
-    if source.is_file():
-        pairs, held = procedural(chosen, device=device)
-    else:
-        pairs, held = from_folder(source, chosen, device=device, say=say)
+    chosen = chosen.cut_to(steps) if steps else chosen
+    origin = start or ("embedded" if photos and recipe is None else "none")
+    begin = start_from(None if origin == "none" else origin, chosen, say=say)
+    chosen = begin.recipe
+    given = (
+        from_folder(source, chosen, device=device, say=say) if photos else procedural(chosen, device=device)
+    )
+    say(f"{chosen.objective} of {chosen.architecture}, started from {origin}: {told(chosen.phases)}")
     with progress_bar("Training", unit="steps") as advance, interruptible() as keep_going:
-        train(chosen, pairs, held, out, device=device, save_every=save_every, say=say, initial=start,
-              keep_going=keep_going, on_progress=advance)  # fmt: skip
+        train(chosen, given.pairs, given.held, out, device=device, save_every=save_every, say=say,
+              prepare=begin.prepare, labelled=given.labelled, keep_going=keep_going, on_progress=advance)  # fmt: skip
         if not keep_going():
             raise KeyboardInterrupt
     result = {"checkpoint": out / "checkpoint.pt", "steps": chosen.steps}
     if bundle:
-        say("fitting the codebook and the projections, exporting")
-        made = embedded.make_bundle(out / "checkpoint.pt", bundle)
+        say("making the backbone: fitting what is not trained, exporting")
+        images = None if given.images is None else given.images.cpu()
+        made = pretrained.write(out / "checkpoint.pt", bundle, images=images)
         result |= {"bundle": bundle, "weights": made.spec.weights}
     if as_json:
         print_json(result)
     else:
-        notice(f"Done: {out / 'checkpoint.pt'}" + (f", {bundle}" if bundle else ""))
+        notice(f"Done: {out / 'checkpoint.pt'}")
+        use = f"featurelens index {source if photos else 'DIR'} --backbone bundle:{bundle}"
+        notice(f"Use it: {use}" if bundle else "The same command with --bundle DIR makes a backbone of it.")
+
+
+def told(phases: tuple[tuple[int, int, int], ...]) -> str:
+    """The phases in words."""
+    return ", ".join(f"{steps} steps of {batch} pairs at {size} px" for steps, size, batch in phases)

@@ -1,0 +1,78 @@
+"""The backbone that a pretraining run has made, in memory or as a bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from featurelens.adapt import embedded
+from featurelens.adapt.checkpoints import read
+from featurelens.adapt.recipe import Recipe, make_recipe
+from featurelens.backbone import load_backbone
+from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.errors import BackboneError
+from featurelens.nn.descriptor import Descriptor
+
+
+def pretrained(checkpoint: Path, *, images: Tensor | None = None) -> TorchBackbone:
+    """The averaged network of `checkpoint.pt` as a Backbone.
+
+    Where the recipe's result is "descriptor", the hand-made branches join it, fitted on procedural pairs or,
+    with `images` (uint8 `[image, 3, row, col]`), on pairs of augmented views of these. Raises BackboneError for a
+    damaged file.
+    """
+    state = read(checkpoint)
+    recipe = make_recipe(state["recipe"])
+    if recipe.result == "network":
+        return network(recipe, state)
+    descriptor = embedded.assemble(state)
+    embedded.fit(descriptor, *embedded.fit_views(embedded.PAIRS, embedded.FIT_SEED, images=images))
+    return embedded.as_backbone(descriptor, name=f"pretrained {recipe.name}")
+
+
+def write(checkpoint: Path, folder: Path, *, images: Tensor | None = None) -> TorchBackbone:
+    """The bundle of `pretrained`; it loads as `bundle:DIR`, and a bare network with engine="torch" too."""
+    from featurelens.backbone.to_onnx import export_bundle
+
+    backbone = pretrained(checkpoint, images=images)
+    if isinstance(backbone.module, Descriptor):
+        return embedded.write_embedded(backbone.module, folder, name=backbone.spec.name)
+    export_bundle(backbone, folder)
+    _write_timm(backbone.module, folder)
+    return backbone
+
+
+def network(recipe: Recipe, state: dict[str, Any]) -> TorchBackbone:
+    """The timm network of a checkpoint, without a classifier, as it will load from a folder in timm's format."""
+    import timm
+
+    size = recipe.input or recipe.phases[-1][1]
+    module: Any = timm.create_model(recipe.architecture, num_classes=0, **recipe.options)
+    own = {n.removeprefix("encoder."): t for n, t in state["average"].items() if n.startswith("encoder.")}
+    try:
+        module.load_state_dict(own)
+    except RuntimeError as error:
+        raise BackboneError(f"The checkpoint does not fit '{recipe.architecture}': {error}") from error
+    config = {"input_size": (3, size, size), "mean": recipe.mean, "std": recipe.std, "crop_pct": 1.0}
+    config |= {"test_input_size": None, "test_crop_pct": None, "label": None, "license": "your own"}
+    module.pretrained_cfg = {**(module.pretrained_cfg or {}), "architecture": recipe.architecture, **config}
+    with tempfile.TemporaryDirectory() as folder:
+        _write_timm(module, Path(folder))
+        loaded = load_backbone(f"local-dir:{folder}", engine="torch", device="cpu")
+    assert isinstance(loaded, TorchBackbone)
+    loaded.spec = replace(loaded.spec, name=f"pretrained {recipe.architecture}")
+    return loaded
+
+
+def _write_timm(module: Any, folder: Path) -> None:
+    """timm's own format: config.json and model.safetensors."""
+    from timm.models import save_for_hf
+
+    args = {k: v for k, v in (getattr(module, "_model_args", None) or {}).items() if k != "num_classes"}
+    save_for_hf(
+        module, str(folder), model_config={"num_classes": 0, "model_args": args}, safe_serialization=True
+    )

@@ -1,0 +1,75 @@
+"""What a pretraining run starts from: random weights, a checkpoint, the embedded backbone or a timm network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from featurelens.adapt import checkpoints
+from featurelens.adapt.learner import Learner
+from featurelens.adapt.recipe import Recipe
+from featurelens.adapt.recover import ARCHITECTURE, OPTIONS, recovered, scenes, unfold
+from featurelens.backbone import load_backbone
+from featurelens.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Start:
+    """The recipe, brought into line with what is started from, and what fills a new learner."""
+
+    recipe: Recipe
+    prepare: Callable[[Learner], object]
+
+
+def start_from(name: str | None, recipe: Recipe, *, say: Callable[[str], None] = print) -> Start:
+    """`embedded`, a timm network with its trained weights, the file of an earlier checkpoint, or None.
+
+    A named network decides the recipe's architecture and normalisation. Raises UnknownName or BackboneError
+    where it cannot be had, InvalidInput for a network that is not from timm.
+    """
+    if name is None:
+        return Start(recipe, lambda learner: None)
+    if name == "embedded":
+        return Start(
+            replace(recipe, architecture=ARCHITECTURE, options=OPTIONS, result="descriptor"), _embedded
+        )
+    if Path(name).is_file() or name.endswith(".pt"):
+        return Start(recipe, lambda learner: checkpoints.warm_start(learner, Path(name)))
+    return _timm(name, recipe, say)
+
+
+def _embedded(learner: Learner) -> None:
+    """The trunk of the embedded backbone, its batch norms unfolded on procedural images."""
+    trunk = recovered().trunk
+    unfold(trunk, scenes(128, 96))
+    learner.encoder.load_state_dict(trunk.state_dict())
+
+
+def _timm(name: str, recipe: Recipe, say: Callable[[str], None]) -> Start:
+    loaded: Any = load_backbone(name, engine="torch", device="cpu", say=say)
+    module = getattr(loaded, "module", None)
+    config = getattr(module, "pretrained_cfg", None) or {}
+    if "architecture" not in config or not hasattr(module, "get_classifier"):
+        raise InvalidInput(
+            f"'{name}' is not a timm network; start from a timm name, local-dir:PATH or embedded."
+        )
+    options = {k: v for k, v in (getattr(module, "_model_args", None) or {}).items() if k != "num_classes"}
+    if hasattr(module, "dynamic_img_size"):
+        options["dynamic_img_size"] = True  # a ViT then takes the phases' sizes
+    weights: dict[str, Tensor] = module.state_dict()
+
+    def prepare(learner: Learner) -> None:
+        missing = learner.encoder.load_state_dict(weights, strict=False).missing_keys
+        if missing:
+            raise InvalidInput(f"The weights of '{name}' lack {missing[:3]} of its encoder.")
+
+    spec = loaded.spec
+    changed = replace(
+        recipe, architecture=config["architecture"], options=options, mean=tuple(spec.mean), std=tuple(spec.std),
+        result="network", input=spec.fit.rows,
+    )  # fmt: skip
+    return Start(changed, prepare)
