@@ -1,7 +1,7 @@
 // Groups of images that are the same picture. Nothing is deleted: the list can be taken along.
 import { $, $$, el, fill, icon } from "../lib/dom.js";
 import { get } from "../lib/api.js";
-import { baseName, count, counted, similarity, when } from "../lib/format.js";
+import { baseName, count, folderOf, counted, similarity, when } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { progressCard } from "../lib/progress-card.js";
 import { startShell, toast } from "../lib/shell.js";
@@ -68,13 +68,8 @@ function card({ kind, members, similarity: alike }) {
       el("span", { class: "number" }, counted(members.length, "file"), typeof alike === "number" && kind !== "exact" ? ` · similarity ${similarity(alike)}` : ""),
       el("a", { href: `/why?like=${first.id}&id=${second.id}` }, "Compare")),
     el("ul", {}, members.map((one, i) => el("li", {}, el("a", { href: `/?like=${one.id}`, title: one.name },
-      el("img", { src: one.thumbnail, alt: "", loading: "lazy", decoding: "async" }), el("b", {}, baseName(one.name)), el("span", {}, folderOf(one.name), `${count(one.width)} × ${count(one.height)}`)),
+      el("img", { src: one.thumbnail, alt: "", loading: "lazy", decoding: "async" }), el("b", {}, baseName(one.name)), el("span", {}, folderOf(one.name) ? `${folderOf(one.name)} · ` : "", `${count(one.width)} × ${count(one.height)}`)),
       i === 0 ? el("span", { class: "chip good" }, icon("check"), "best copy") : el("span", { class: "chip" }, one.how)))));
-}
-
-function folderOf(name) {
-  const at = name.lastIndexOf("/");
-  return at < 0 ? "" : `${name.slice(0, at)} · `;
 }
 
 for (const button of $$("#kinds button")) button.addEventListener("click", () => show(button.dataset.kind));

@@ -12,6 +12,7 @@ import { Attributions } from "./attributions.js";
 const SHOWN = 15;
 const id = Number(location.pathname.split("/")[2] || NaN);
 let layers = [];
+let units = false;   // whether a channel has a page of its own
 let over = "1";
 
 async function choose() {
@@ -45,13 +46,14 @@ async function show() {
       $("#over").hidden = true;
       return;
     }
-    if (!info.methods?.length) {
+    if (info.methods?.length) new Attributions($("#methods"), $("#maps"), id, info.methods);
+    else fill($("#maps"), engineBox("Attribution", info.backbone));
+    if (!(info.layers ?? info.methods?.length)) {
       fill($("#layers"), engineBox("A look at the layers", info.backbone));
-      fill($("#maps"), engineBox("Attribution", info.backbone));
       $("#over").hidden = true;
       return;
     }
-    new Attributions($("#methods"), $("#maps"), id, info.methods || []);
+    units = Boolean(info.methods?.length);
     await loadLayers();
   } catch (error) {
     if (error.status === 404) $("#inside").hidden = true;
@@ -72,7 +74,7 @@ async function loadLayers() {
 }
 
 function section(layer, depth) {
-  const where = depth === 0 ? "edges and colours" : depth === layers.length - 1 ? "parts and wholes" : depth < layers.length / 2 ? "textures" : "patterns";
+  const where = layers.length === 1 ? "the map it compares with" : depth === 0 ? "edges and colours" : depth === layers.length - 1 ? "parts and wholes" : depth < layers.length / 2 ? "textures" : "patterns";
   const tiles = el("ul", { class: "tiles" });
   fillTiles(tiles, layer);
   return el("div", { class: "layer" }, el("div", { class: "first" }, el("span", { class: "depth" }, where), el("b", {}, layer.name),
@@ -84,7 +86,7 @@ function fillTiles(tiles, layer) {
   tiles.classList.toggle("by-itself", over === "0");
   const colours = el("li", {}, el("span", {}, el("img", { src: `${base}/colours.png`, alt: `Main directions of ${layer.name}`, loading: "lazy" }), "main directions"));
   const shown = layer.strongest;
-  fill(tiles, colours, shown.map(({ channel, peak }) => el("li", {}, el("a", { href: `/unit?${new URLSearchParams({ layer: layer.name, unit: channel })}`, title: `Channel ${channel}: which images drive it most?` },
+  fill(tiles, colours, shown.map(({ channel, peak }) => el("li", {}, el(units ? "a" : "span", units ? { href: `/unit?${new URLSearchParams({ layer: layer.name, unit: channel })}`, title: `Channel ${channel}: which images drive it most?` } : {},
     el("img", { src: `${base}/channels/${channel}.png?over=${over}`, alt: `Channel ${channel} of ${layer.name}`, loading: "lazy" }), `${channel} · ${peak.toPrecision(2)}`))));
 }
 

@@ -46,7 +46,7 @@ function ended(job) {
 
 async function loadSkipped() {
   const { skipped } = await get("/skipped");
-  $("#skipped-sub").textContent = skipped.length ? `${counted(skipped.length, "file")} could not be indexed. They stop nothing, and are tried again when they change.` : "Every file could be indexed.";
+  $("#skipped-sub").textContent = skipped.length ? `${counted(skipped.length, "file")} could not be indexed: it stops nothing, and each is tried again when it changes.` : "Every file could be indexed.";
   const list = el("ul", { class: "skipped" });
   let drawn = 0;
   const more = el("button", { type: "button", onclick: draw });

@@ -7,6 +7,8 @@ export const counted = (number, one, many = `${one}s`) => `${count(number)} ${nu
 export const similarity = (number) => number.toFixed(number > 0.9995 && number < 1 ? 4 : 3).replace("-", "−");
 export const baseName = (name) => name.slice(name.lastIndexOf("/") + 1);
 
+export const folderOf = (name) => name.slice(0, Math.max(0, name.lastIndexOf("/")));
+
 /** Seconds as "12 s", "3 min", "2 h". */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;

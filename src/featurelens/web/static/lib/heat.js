@@ -1,8 +1,8 @@
 // A map over a picture: one value for each region, drawn smooth, on a scale that two pictures can share.
 
-// Dark violet over magenta and orange to pale yellow (after matplotlib's "inferno"), and blues for what lies below zero.
-const WARM = [[42, 11, 84], [120, 28, 109], [187, 55, 84], [237, 105, 37], [251, 180, 26], [252, 255, 164]];
-const COLD = [[8, 48, 107], [33, 113, 181], [107, 174, 214], [222, 235, 247]];
+// Where a region adds much: from red over orange to pale yellow; where it speaks against: blues. Nothing is clear.
+const WARM = [[150, 20, 60], [205, 45, 50], [240, 100, 30], [252, 175, 30], [255, 246, 150]];
+const COLD = [[20, 60, 160], [35, 105, 215], [80, 160, 250], [170, 215, 255]];
 
 /** The largest value (by amount) of some maps: what a shared scale ends at. */
 export function peakOf(...maps) {
@@ -36,8 +36,8 @@ export function scaleGradient(negative = false) {
   const stops = [];
   for (let i = 0; i <= 12; i += 1) {
     const share = negative ? i / 6 - 1 : i / 12;
-    const [r, g, b] = heatOf(share);
-    stops.push(`rgb(${r} ${g} ${b})`);
+    const [r, g, b, a] = heatOf(share);
+    stops.push(`rgb(${r} ${g} ${b} / ${(a / 255).toFixed(3)})`);
   }
   return `linear-gradient(90deg, ${stops.join(", ")})`;
 }
@@ -48,5 +48,5 @@ function heatOf(share) {
   const low = Math.min(ramp.length - 2, Math.floor(at));
   const rest = at - low;
   const colour = ramp[low].map((value, i) => Math.round(value + rest * (ramp[low + 1][i] - value)));
-  return [...colour, Math.round(255 * (0.38 + 0.37 * Math.abs(share)))];
+  return [...colour, Math.round(255 * 0.86 * Math.abs(share) ** 0.75)];
 }

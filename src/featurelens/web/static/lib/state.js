@@ -26,8 +26,8 @@ export function extraBox(what, extra = "lab") {
 
 /** Torch is there, but this gallery's network runs on an engine that shows no layers. */
 export function engineBox(what, backbone) {
-  return el("div", { class: "notice" }, icon("inside"), el("div", {}, `${what} needs gradients and layers, and this gallery's network (`, el("code", {}, backbone), ") runs on an engine without them. ",
-    "A gallery made with a timm or torchvision network shows them: ", el("code", {}, "featurelens index DIR --at OTHER --backbone resnet18"), "."));
+  return el("div", { class: "notice" }, icon("inside"), el("div", {}, `${what} needs a network with layers and gradients; this gallery's (`, el("code", {}, backbone), ") runs on an engine without them. ",
+    "A gallery with any timm or torchvision network shows it: ", el("code", {}, "featurelens index DIR --at OTHER --backbone resnet18"), "."));
 }
 
 function button([text, action, primary]) {

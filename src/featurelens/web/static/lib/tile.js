@@ -1,6 +1,6 @@
 // One tile of a grid of images: the picture, its similarity, its name, and what can be done with it.
 import { el, icon } from "./dom.js";
-import { baseName, similarity } from "./format.js";
+import { baseName, folderOf, similarity } from "./format.js";
 
 /** Make tiles whose link is `href(item)`; `actions` are [{icon, text, run(item, button), always}], `decorate(root, item)` is free. */
 export function tileMaker({ href, actions = [], label = null, decorate = null, onpick = null }) {
@@ -10,7 +10,9 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
     const picture = el("span", { class: "picture" }, img, region);
     const value = el("span", { class: "value" });
     const filled = el("span");
-    const first = el("span", { class: "first" }, value, el("span", { class: "bar" }, filled));
+    const bar = el("span", { class: "bar" }, filled);
+    const plain = el("span", { class: "plain" });
+    const first = el("span", { class: "first" }, value, bar, plain);
     const name = el("span", { class: "name" });
     const link = el("a", { href: "#" }, picture, el("span", { class: "text" }, first, name));
     const buttons = actions.map((action) => el("button", { type: "button", class: action.always ? "always" : "", onclick: (event) => action.run(current, event.currentTarget) }, icon(action.icon)));
@@ -30,13 +32,15 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
       root.classList.toggle("empty", !item);
       if (!item) return clear();
       const known = typeof item.similarity === "number" && item.similarity !== null && !item.plain;
-      first.hidden = !known;
+      value.hidden = bar.hidden = !known;
+      plain.hidden = known;
+      plain.textContent = known ? "" : baseName(item.name);
       if (known) {
         value.textContent = similarity(item.similarity);
         filled.style.transform = `scaleX(${Math.max(0, Math.min(1, item.similarity))})`;
       }
       root.classList.toggle("beyond", Boolean(item.beyond));
-      name.textContent = known ? baseName(item.name) : item.label ? `${baseName(item.name)} · ${item.label}` : baseName(item.name);
+      name.textContent = known ? baseName(item.name) : (item.label ?? folderOf(item.name));
       link.href = href(item);
       link.title = item.label ? `${item.name} · ${item.label}` : item.name;
       link.setAttribute("aria-label", `${item.name}${known ? `, similarity ${similarity(item.similarity)}` : ""}${label ? `. ${label}` : ""}`);
@@ -60,8 +64,8 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
       img.classList.remove("here");
       picture.classList.remove("broken");
       region.hidden = true;
-      value.textContent = name.textContent = "";
-      first.hidden = true;
+      value.textContent = name.textContent = plain.textContent = "";
+      bar.hidden = true;
     }
     return { root, show, clear };
   };

@@ -23,7 +23,7 @@ function single(state, pictures, on) {
   const picture = boxed(one.preview, `The query: ${one.name}`, state.box, on.box);
   return el("div", { class: "single" }, picture.root, el("div", {}, el("div", { class: "name" }, one.name),
     el("div", { class: "row" },
-      state.box ? el("button", { type: "button", onclick: () => on.box(null) }, icon("close"), "Whole picture") : el("button", { type: "button", onclick: picture.begin }, icon("box"), "Search a part"),
+      state.box ? el("button", { type: "button", onclick: () => on.box(null) }, icon("close"), "Whole") : el("button", { type: "button", title: "Search with a part of the picture", onclick: picture.begin }, icon("box"), "A part"),
       state.upload ? null : el("a", { class: "button", href: `/image/${id}` }, icon("inside"), "Inside"),
       el("button", { type: "button", onclick: on.choose }, icon("image"), "Another"))));
 }

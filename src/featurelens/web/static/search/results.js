@@ -4,9 +4,10 @@ import { post } from "../lib/api.js";
 import { count, counted, similarity } from "../lib/format.js";
 import { PagesOfImages } from "../lib/pages-of-images.js";
 import { notice, problemBox, stateBox } from "../lib/state.js";
-import { MOST, hasQuery, requestOf } from "./state.js";
+import { MOST, hasQuery, isSingle, requestOf } from "./state.js";
 
 const FIRST = 300;
+const FIRST_PARTS = 60;   // a part is looked for place by place, which takes longer
 
 export class Results {
   constructor(grid, { onhits, onshow }) {
@@ -23,7 +24,7 @@ export class Results {
     const { signal } = this.stopper;
     this.state = state;
     this.info = info;
-    this.k = FIRST;
+    this.k = state.box && isSingle(state) ? FIRST_PARTS : FIRST;
     const waiting = setTimeout(() => this.busy(true), 120);
     try {
       await (hasQuery(state) ? this.search(signal) : this.browse(signal));
@@ -57,7 +58,9 @@ export class Results {
     const asked = new Set([...this.state.like, ...this.state.unlike]);
     this.line = said.nothing_matches_below ?? null;
     this.hits = said.hits.filter((hit) => !asked.has(hit.id));
-    for (const hit of this.hits) hit.beyond = this.line !== null && hit.similarity < this.line;
+    // Where all lie below the line a notice says so; where some do, those are drawn back.
+    const some = this.line !== null && this.hits.length > 0 && this.hits[0].similarity >= this.line;
+    for (const hit of this.hits) hit.beyond = some && hit.similarity < this.line;
     this.took = said.took_ms;
     this.onhits(this.hits, this.line);
     this.threshold(this.state.min, keep);
@@ -71,8 +74,8 @@ export class Results {
     let shown = min === null ? hits.length : hits.findIndex((hit) => hit.similarity < min);
     if (shown < 0) shown = hits.length;
     const breakAt = line === null ? -1 : hits.findIndex((hit) => hit.beyond);
-    this.heading("Most similar", `${counted(shown, "image")}${this.took === undefined ? "" : ` · ${this.took < 10 ? this.took.toFixed(1) : Math.round(this.took)} ms`}`);
-    fill($("#notice"), breakAt === 0 && shown ? weak(hits[0], line) : null);
+    this.heading("Most similar", `${counted(shown, "image")} · ${taken(this.took)}`);
+    fill($("#notice"), line !== null && shown && hits[0].similarity < line ? weak(hits[0], line) : null);
     if (!hits.length) return this.nothing(stateBox("search", "No image passes the filters", "No image of the gallery has this folder and this label.", [["Clear the filters", () => this.onshow({ path: "", label: "" }), true]]));
     if (!shown) return this.nothing(stateBox("search", "Nothing is that similar", `The best is ${similarity(hits[0].similarity)}, the threshold stands at ${similarity(min)}.`, [["Show everything", () => this.onshow({ min: null }), true]]));
     this.show({ count: shown, itemAt: (index) => hits[index], breakAt: breakAt > 0 ? breakAt : -1, divider: breakAt > 0 ? `Below ${similarity(line)} nothing really matches` : null }, keep);
@@ -114,6 +117,8 @@ export class Results {
     document.title = `${title} · featurelens`;
   }
 }
+
+const taken = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 function weak(best, line) {
   return notice("care", `Nothing here really matches. The best similarity is ${similarity(best.similarity)}; below ${similarity(line)}, unrelated images of this gallery are as alike.`);

@@ -44,7 +44,6 @@ async function show() {
     const [query, hit] = await Promise.all([
       now.upload ? { name: "Your picture", picture: `${address(`/uploads/${now.upload}/thumbnail`)}?side=512` } : get(`/images/${now.like}`), get(`/images/${now.id}`)]);
     if (mine !== loading) return;
-    $("#sub").textContent = `${query.name} and ${hit.name}`;
     names = [{ role: "Query", name: query.name }, { role: "Match", name: hit.name }];
     await (now.method === "similarity" ? showMatch(mine) : showMethod(mine));
   } catch (error) {
@@ -67,9 +66,9 @@ async function showMatch(mine) {
   $("#value").textContent = similarity(match.similarity);
   pair.pictures([{ ...names[0], picture: match.a.picture }, { ...names[1], picture: match.b.picture }]);
   pair.maps(match.a, match.b, match.lines, info.fit ? info.fit.cols / info.fit.rows : 1);
-  fill($("#words"), matchWords(match));
+  fill($("#words"), matchWords(match, info.nothing_matches_below));
   $("#lines").disabled = false;
-  fill($("#verdict"), el("p", { class: "soft" }, "An exact account of the similarity, for any network, without gradients."));
+  fill($("#verdict"));
 }
 
 // A gradient method answers for one picture at a time: what in it makes it like the other?
@@ -90,7 +89,7 @@ function drawMethods(info) {
   const lab = info.extras?.lab && info.methods?.length;
   const all = ["similarity", ...(lab ? info.methods : [])];
   fill($("#methods"), all.map((method) => el("button", { type: "button", "aria-pressed": String(method === now.method), onclick: () => go({ method }) }, methodName(method))));
-  const what = "Each gradient method (Grad-CAM, integrated gradients, …)";
+  const what = "Every other method (Grad-CAM, integrated gradients, …)";
   if (!lab) $("#methods").after($("#extra") || el("div", { id: "extra" }, info.extras?.lab ? engineBox(what, info.backbone) : extraBox(what)));
 }
 

@@ -2,9 +2,10 @@
 import { el } from "../lib/dom.js";
 import { scaleGradient } from "../lib/heat.js";
 import { similarity } from "../lib/format.js";
+import { notice } from "../lib/state.js";
 
 /** How the similarity was split, and what it leaves unexplained. */
-export function matchWords(match) {
+export function matchWords(match, line) {
   const [left, right] = match.residual;
   const text = {
     split: "Bright regions are where it comes from: in each picture the regions add up to the similarity.",
@@ -13,8 +14,9 @@ export function matchWords(match) {
   }[match.kind] || "";
   const negative = [match.a, match.b].some((map) => map.values.flat().some((value) => value < -1e-6));
   return [
+    typeof line === "number" && match.similarity < line ? notice("care", `Below ${similarity(line)} unrelated images of this gallery are as alike: do not read much into the regions.`) : null,
     el("p", {}, text),
-    el("div", { class: "scale", "aria-hidden": "true", style: { background: scaleGradient(negative) } }),
+    el("div", { class: "scale", "aria-hidden": "true", style: { "background-image": scaleGradient(negative) } }),
     el("div", { class: "ends" }, negative ? [el("span", {}, "speaks against"), el("span", {}, "adds most")] : [el("span", {}, "adds nothing"), el("span", {}, "adds most")]),
     el("p", { class: "soft small" }, "Lines join the regions that answer each other best. Point at a region for its share."),
   ];
