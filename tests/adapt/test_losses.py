@@ -92,3 +92,109 @@ def test_negative_cosine_equals_lightly_and_stops_the_target(views):
     # sabotage: without the stop the target would be trained as well
     (-torch.cosine_similarity(prediction, target).mean()).backward()
     assert target.grad is not None
+
+
+def test_vicreg_equals_pytorch_metric_learning(views):
+    from pytorch_metric_learning.losses import VICRegLoss
+
+    theirs = VICRegLoss(invariance_lambda=25, variance_mu=25, covariance_v=1)(views[0], ref_emb=views[1])
+    ours = vicreg(*views)
+    assert abs(ours - theirs) <= 1e-5 * abs(theirs)
+
+
+def cross_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Barlow Twins' formula, slowly: a loop over the entries of the matrix."""
+    a, b = ((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() for x in (a, b))
+    total = torch.zeros((), dtype=a.dtype)
+    for i in range(a.shape[1]):
+        for j in range(b.shape[1]):
+            entry = (a[:, i] * b[:, j]).mean()
+            total = total + ((entry - 1) ** 2 if i == j else 5e-3 * entry**2)
+    return total
+
+
+def vicreg_in_double(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """VICReg's formula on whatever precision comes in."""
+    total = 25 * (a - b).square().mean()
+    for x in (a, b):
+        total = total + 12.5 * (1 - (x.var(0) + 1e-4).sqrt()).relu().mean()
+        shared = torch.cov(x.mT)
+        total = total + (shared.square().sum() - shared.diagonal().square().sum()) / x.shape[1]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("ours", "slow"),
+    [
+        (vicreg, vicreg_in_double),
+        (barlow_twins, cross_correlation),
+        (negative_cosine, lambda a, b: -torch.cosine_similarity(a, b.detach(), dim=1).mean()),
+    ],
+    ids=["vicreg", "barlow", "negative cosine"],
+)
+def test_the_others_too_have_the_gradient_of_fp64_for_bf16_inputs(views, ours, slow):
+    low = [v.bfloat16().requires_grad_() for v in views]
+    with torch.autocast("cpu", torch.bfloat16):
+        ours(*low).backward()
+    high = [v.detach().double().requires_grad_() for v in low]
+    slow(*high).backward()
+    for a, b in zip(low, high, strict=True):
+        if b.grad is None:
+            assert a.grad is None
+            continue
+        assert torch.cosine_similarity(a.grad.double().flatten(), b.grad.flatten(), dim=0) >= 0.9999
+
+
+@pytest.mark.parametrize("objective", ["byol", "simsiam"])
+def test_a_step_of_byol_and_simsiam_equals_lightlys_parts(objective):
+    """One loss over two views through encoder, projector and predictor, put together as lightly's examples do."""
+    from dataclasses import replace
+
+    from featurelens.adapt.contrastive import follow, loss_of
+    from featurelens.adapt.learner import Learner
+    from featurelens.adapt.recipe import Recipe
+
+    recipe = Recipe(options={"channels": [8, 8, 8, 8]}, phases=((1, 32, 8),), projector=(16, 8))
+    recipe = replace(recipe, objective=objective)
+    torch.manual_seed(0)
+    learner, target = Learner(recipe).eval(), Learner(recipe).eval()
+    a, b = torch.rand(6, 3, 32, 32), torch.rand(6, 3, 32, 32)
+    cosine = lightly_loss("NegativeCosineSimilarity")
+    other = target if objective == "byol" else learner
+    with torch.no_grad():
+        p0, p1 = learner.predictor(learner(a)), learner.predictor(learner(b))
+        theirs = 0.5 * (cosine(p0, other(b)) + cosine(p1, other(a)))
+        ours = loss_of(recipe, learner, target, [a, b])
+        assert abs(ours - theirs) <= 1e-6
+        wrong = 0.5 * (cosine(p0, other(a)) + cosine(p1, other(b)))
+        assert abs(ours - wrong) > 1e-6, "sabotage: each view against its own target"
+        if objective == "byol":
+            from copy import deepcopy
+
+            from lightly.models.utils import update_momentum
+
+            mine, peer = deepcopy(target), deepcopy(target)
+            follow(mine, learner, 0.9)
+            update_momentum(learner, peer, m=0.9)
+            for x, y in zip(mine.parameters(), peer.parameters(), strict=True):
+                assert (x - y).abs().max() <= 1e-6
+
+
+def test_the_online_knn_equals_lightlys():
+    from lightly.utils.benchmarking import knn_predict
+
+    from featurelens.adapt.monitor import knn_accuracy
+
+    source = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 3
+    rows = torch.nn.functional.normalize(torch.eye(3)[labels] + torch.randn(60, 3, generator=source), dim=1)
+    right = 0
+    for row in range(60):
+        rest = torch.arange(60) != row
+        theirs = knn_predict(
+            rows[row : row + 1], rows[rest].T, labels[rest], num_classes=3, knn_k=10, knn_t=0.1
+        )
+        right += int(theirs[0, 0] == labels[row])
+    found = knn_accuracy(rows, labels, k=10)
+    assert found == pytest.approx(right / 60)
+    assert found < 0.95, "sabotage: a row that may find itself would always be right"

@@ -22,11 +22,12 @@ BACKBONES = Catalog(
         "onnx": "featurelens.backbone.from_onnx:load",
         "bundle": "featurelens.backbone.from_bundle:load",
         "classic": "featurelens.backbone.classical:load",
+        "fused": "featurelens.backbone.fused:load",
     },
     group="featurelens.backbones",
 )
 
-_PATHS = ("local-dir", "onnx", "bundle")
+_PATHS = ("local-dir", "onnx", "bundle", "fused")
 
 
 def load_backbone(
@@ -43,7 +44,7 @@ def load_backbone(
     say: Say | None = None,
 ) -> Backbone:
     """Load a network by name: `embedded`, a timm name, `torchvision:NAME`, `local-dir:PATH`, `onnx:FILE`,
-    `bundle:DIR` or `classic:NAME`.
+    `bundle:DIR`, `classic:NAME` or `fused:DIR`.
 
     `engine`: "auto" is torch where CUDA is there, else OpenVINO on the CPU (the first use of a torch network
     exports it once into the cache and says so); "torch" gives gradients and layers. `weights` is a local

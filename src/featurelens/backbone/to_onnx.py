@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from featurelens.backbone.bundle import write_bundle
+from featurelens.backbone.noise import structured_noise
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import BackboneError, MissingExtra
-from featurelens.shapes import UInt8
 
 LEAST_COSINE = 0.9999
 _EXPORT_ERRORS = (
@@ -62,16 +62,19 @@ def export_bundle(
     *,
     weights: bool = False,
     edit: Callable[[Path], object] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Parity:
     """Write the bundle of a CPU torch backbone and return its parity; BackboneError if it does not agree.
 
     With `weights` the bundle also holds `model.safetensors`, so that engine="torch" can load it again.
-    `edit` may change the ONNX file (say, store its weights in half precision) before it is compared.
+    `edit` may change the ONNX file (say, store its weights in half precision) before it is compared. `about` is
+    kept in `spec.json`; its `classes` are the names of the classes that the network was given.
     """
     for package in ("onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "lab", f"Exporting '{backbone.spec.name}' for the CPU engine")
     made: dict[str, Any] = {"network": backbone.identity.partition(" ")[0], "identity": backbone.identity}
+    made |= about or {}
 
     def write_model(file: Path) -> None:
         found = export_onnx(backbone, file, edit=edit)
@@ -80,7 +83,9 @@ def export_bundle(
     def write_weights(file: Path) -> None:
         from safetensors.torch import save_file
 
-        save_file({name: tensor.contiguous() for name, tensor in backbone.module.state_dict().items()}, file)
+        save_file(
+            {name: tensor.clone().contiguous() for name, tensor in backbone.module.state_dict().items()}, file
+        )
 
     write_bundle(
         folder, backbone.spec, write_model, write_weights=write_weights if weights else None, made=made
@@ -99,7 +104,7 @@ def export_onnx(
     problems = []
     for dynamo in (True, False):
         try:
-            with _quiet(), torch.no_grad():
+            with quiet(), torch.no_grad():
                 _export(backbone, file, dynamo=dynamo)
             if edit is not None:
                 edit(file)
@@ -116,7 +121,7 @@ def export_onnx(
 
 def parity(reference: TorchBackbone, exported: OpenVINOBackbone) -> Parity:
     """Compare embeddings and maps of seeded images, together and alone; BackboneError below a cosine of .9999."""
-    pixels = _test_images(reference)
+    pixels = structured_noise(reference.spec.fit)
     wanted = reference.embed(pixels)
     pairs = [(wanted, exported.embed(pixels)), (wanted[:1], exported.embed(pixels[:1]))]
     if reference.spec.map_channels:
@@ -173,22 +178,8 @@ def _export(backbone: TorchBackbone, file: Path, *, dynamo: bool) -> None:
     program.save(file)  # above 2 GB the weights go into a second file beside it
 
 
-def _test_images(backbone: TorchBackbone) -> UInt8[np.ndarray, "6 row col 3"]:
-    """Four images with structure at every scale, a black and a white one; the same each time.
-
-    Flat ones because there a rounded constant (a variance, an epsilon) can become a division by zero.
-    """
-    random, fit = np.random.default_rng(0), backbone.spec.fit
-    total = np.zeros((4, fit.rows, fit.cols, 3))
-    for step in (2, 8, 32):
-        coarse = random.normal(size=(4, fit.rows // step + 1, fit.cols // step + 1, 3))
-        total += np.repeat(np.repeat(coarse, step, 1), step, 2)[:, : fit.rows, : fit.cols]
-    flat = np.stack([np.zeros_like(total[0]), np.full_like(total[0], 255)])
-    return np.concatenate([127 + 40 * total, flat]).clip(0, 255).astype(np.uint8)
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter's remarks are for its developers; ours is the parity check."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
