@@ -1,9 +1,13 @@
-"""All methods that apply run on sixty networks of different families, and leave them as they were."""
+"""All that applies runs on sixty networks of different families, and leaves them as they were.
+
+Attribution by every method, and for one layer its feature maps, its units, and a picture that drives one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +32,8 @@ def weights_and_buffers(net: torch.nn.Module) -> str:
         digest.update(f"{name}{tensor.requires_grad}{tensor.grad is None}".encode())
         digest.update(tensor.detach().reshape(-1).numpy().tobytes())
     hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules())
-    return f"{digest.hexdigest()} {hooks} {[m.training for m in net.modules()]}"
+    random = torch.get_rng_state().sum().item(), str(np.random.get_state()[1:3])  # noqa: NPY002
+    return f"{digest.hexdigest()} {hooks} {random} {[m.training for m in net.modules()]}"
 
 
 def failures(name: str, size: int | None) -> list[str]:
@@ -47,7 +52,7 @@ def failures(name: str, size: int | None) -> list[str]:
     target = (
         7 if net.module.num_classes else image[::-1].copy()
     )  # without classes: what makes it like another
-    found = []
+    found, layer = [], None
     for method in METHODS:
         try:
             options = {"window": fit.rows // 2, "stride": fit.rows // 2} if method == "occlusion" else {}
@@ -59,10 +64,44 @@ def failures(name: str, size: int | None) -> list[str]:
         except (FeaturelensError, RuntimeError, TypeError) as error:
             found.append(f"{method}: {type(error).__name__}: {error}")
             continue
-        if min(map_.values.shape) < 2 or not np.isfinite(map_.values).all() or not map_.values.any():
+        layer = layer or map_.layer
+        if min(map_.values.shape) < 2 or not np.isfinite(map_.values).all():
+            found.append(f"{method}: no map: {map_.values.shape}")
+        elif not map_.values.any() and (method != "occlusion" or hears(net, image, target)):
             found.append(f"{method}: an empty map of {map_.values.shape}")
+    found += looks(net, image, layer) if layer else ["no layer to look into"]
     if weights_and_buffers(net.module) != before:
         found.append("the network is not as it was")
+    return found
+
+
+def hears(net: TorchBackbone, image: np.ndarray, target: Any) -> bool:
+    """Whether the score changes at all, in single precision, when the whole image is covered.
+
+    In some untrained networks (inception_v4: every layer shrinks what it is given) the biases drown it; then
+    no covered window can cost anything, and a map of zeros is the right one.
+    """
+    mean = np.broadcast_to(255 * np.array(net.spec.mean), image.shape).round().astype(np.uint8)
+    one, none = (see.explain(net, pixels, method="grad-cam", target=target).score for pixels in (image, mean))
+    return one != none
+
+
+def looks(net: TorchBackbone, image: np.ndarray, layer: str) -> list[str]:
+    """What does not work of feature maps, units and maximization at a layer."""
+    found = []
+    try:
+        maps = see.feature_maps(net, image, layer)
+        if not np.isfinite(maps.maps).all() or not maps.maps.any():
+            found.append("feature maps: empty")
+        unit = see.units([image, image[::-1]], net, layer, top=2)[layer]
+        peaks = maps.maps.max((1, 2))
+        if not np.allclose(unit.score.max(1), np.maximum(peaks, unit.score.max(1)), rtol=1e-3, atol=1e-5):
+            found.append("units: the best image answers less than this one")
+        picture = see.maximize(net, f"{layer}:{maps.order[0]}", steps=1)[0]
+        if picture.pixels.shape != image.shape or not picture.alive or not np.isfinite(picture.activation):
+            found.append(f"maximize: {picture.pixels.shape}, alive: {picture.alive}, {picture.activation}")
+    except (FeaturelensError, RuntimeError, TypeError) as error:
+        found.append(f"{layer}: {type(error).__name__}: {error}")
     return found
 
 

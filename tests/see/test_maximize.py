@@ -47,19 +47,43 @@ def test_the_optimiser_is_adam_and_a_picture_can_start_anew() -> None:
     torch.testing.assert_close(ours[1], torch.full((4, 5), 0.05))
 
 
-def test_for_a_linear_network_the_best_picture_is_where_its_weights_are_positive() -> None:
+def linear(colours: torch.Tensor | None, **options) -> tuple[float, list[float]]:
+    """Of the picture for a linear network: the share of weights (by size) whose pixel came out on the wrong side,
+    the worst of two units, and activation over the best that there can be.
+    """
     w = weights(2, 16)
     net = backbone_of(Linear(w), 16)
-    made = maximize(net, "sums:0-1", canvas="pixel", views=STILL, steps=100, rate=0.3)
+    natural, spectrum = natural_spectrum((16, 16)), None
+    if colours is not None:
+        spectrum = Spectrum(natural.magnitude, colours, natural.mean, natural.size, "of the test")
+    made = maximize(net, "sums:0-1", canvas="pixel", spectrum=spectrum, views=STILL, **options)
     scaled = w / torch.tensor(net.spec.std).view(3, 1, 1)
-    shift = (scaled * torch.tensor(net.spec.mean).view(3, 1, 1)).sum((1, 2, 3))
-    best = scaled.clamp_min(0).sum((1, 2, 3)) - shift
-    for i, picture in enumerate(made):
-        on = torch.from_numpy(picture.pixels).permute(2, 0, 1) > 127
-        clear = w[i].abs() > 0.1  # weights that say little may come out either way
-        assert (on == (w[i] > 0))[clear].float().mean() > 0.97
-        assert picture.activation == pytest.approx(float(best[i]), rel=0.03)
+    best = scaled.clamp_min(0).sum((1, 2, 3)) - (scaled * torch.tensor(net.spec.mean).view(3, 1, 1)).sum(
+        (1, 2, 3)
+    )
+    on = torch.from_numpy(np.stack([one.pixels for one in made])).permute(0, 3, 1, 2) > 127
+    wrong = (scaled.abs() * (on != (w > 0))).sum((1, 2, 3)) / scaled.abs().sum((1, 2, 3))
     assert not np.array_equal(made[0].pixels, made[1].pixels)
+    return float(wrong.max()), [one.activation / float(b) for one, b in zip(made, best, strict=True)]
+
+
+def test_for_a_linear_network_the_best_picture_is_where_its_weights_are_positive() -> None:
+    wrong, reached = linear(torch.eye(3), steps=100, rate=0.3)
+    assert wrong == 0
+    assert reached == pytest.approx([1, 1], abs=1e-3)
+    # Sabotage: downhill finds the opposite.
+    assert linear(torch.eye(3), steps=100, rate=-0.3)[0] > 0.99
+
+
+def test_where_colours_go_together_a_few_pixels_are_carried_past_where_the_sigmoid_has_a_slope() -> None:
+    """With the colours of photos the three channels of a pixel move together. One that should fall while its
+    neighbours rise is first lifted into the flat end of the sigmoid, where float32 has no gradient left: it stays
+    there however many steps follow. So the optimum is missed by a little, for another reason than the number of steps.
+    """
+    (wrong, reached), (still, _) = (linear(None, steps=steps, rate=0.3) for steps in (150, 300))
+    assert 0 < wrong < 0.01
+    assert still == pytest.approx(wrong, abs=5e-4)
+    assert min(reached) > 0.98
 
 
 def test_maco_on_a_linear_network_finds_the_phases_of_its_weights() -> None:

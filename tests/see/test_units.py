@@ -16,11 +16,11 @@ from featurelens.errors import InvalidInput, LayerError
 torch = pytest.importorskip("torch")
 
 from featurelens.images.decode import decode  # noqa: E402
-from featurelens.see import exemplars  # noqa: E402
+from featurelens.see import exemplars, passing, unit_pictures, unit_store  # noqa: E402
 from featurelens.see.exemplars import Exemplars  # noqa: E402
 from featurelens.see.tally import Tally  # noqa: E402
 from featurelens.see.unit_pass import units  # noqa: E402
-from fixtures.drawn import draw_many, drawing  # noqa: E402
+from fixtures.drawn import draw, draw_many, drawing  # noqa: E402
 from fixtures.small_nets import SmallNet, small_net  # noqa: E402
 
 IMAGES = [drawing(i) for i in range(23)]
@@ -197,3 +197,99 @@ def test_errors() -> None:
         units([], net, "deep")
     with pytest.raises(InvalidInput, match="not among"):
         units(IMAGES, net, "deep")["stem"]
+
+
+def stop_after(images: int):
+    """A watcher that breaks the pass off once so many images are done."""
+
+    def watch(progress) -> None:
+        if progress.done >= images:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def decoded(monkeypatch) -> list[str]:
+    """The images that are decoded, filled from now on."""
+    names: list[str] = []
+    real = passing.pixels_of
+    monkeypatch.setattr(
+        passing, "pixels_of", lambda source, fit: names.append(source.id) or real(source, fit)
+    )
+    return names
+
+
+def test_a_pass_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(unit_store, "_EVERY", 0.0)
+    draw_many(tmp_path / "photos", 23)
+    (tmp_path / "photos" / "003.png").write_bytes(b"broken")
+    net, setting = small_net(), {"top": 5, "batch_size": 4, "store": tmp_path / "store"}
+    whole = units(tmp_path / "photos", net, ["norm", "deep"], top=5, batch_size=4)
+    with pytest.raises(KeyboardInterrupt):
+        units(tmp_path / "photos", net, ["norm", "deep"], **setting, on_progress=stop_after(12))
+    names, done = decoded(monkeypatch), []
+    rest = units(
+        tmp_path / "photos", net, ["norm", "deep"], **setting, on_progress=lambda p: done.append(p.done)
+    )
+    assert done[0] >= 8
+    assert len(names) == 23 - done[0]
+    assert [source.id for source in rest.images] == [source.id for source in whole.images]
+    assert rest.skipped == whole.skipped
+    assert rest.skipped
+    for one, other in zip(rest.layers, whole.layers, strict=True):
+        for name, value in vars(one).items():
+            assert np.array_equal(value, vars(other)[name]), name
+    names.clear()
+    again = units(tmp_path / "photos", net, ["norm", "deep"], **setting)
+    assert not names  # a finished pass is read
+    assert np.array_equal(again["deep"].counts, whole["deep"].counts)
+
+
+def test_another_question_or_changed_images_start_anew(tmp_path: Path, monkeypatch) -> None:
+    draw_many(tmp_path / "photos", 6)
+    net = small_net()
+    setting = {"batch_size": 4, "store": tmp_path / "store"}
+    units(tmp_path / "photos", net, "deep", top=3, **setting)
+    names = decoded(monkeypatch)
+    for change in (
+        lambda: units(tmp_path / "photos", net, "deep", top=2, **setting),
+        lambda: units(tmp_path / "photos", net, ["norm", "deep"], top=2, **setting),
+        lambda: (
+            draw(tmp_path / "photos" / "002.png", 99)
+            and units(tmp_path / "photos", net, ["norm", "deep"], top=2, **setting)
+        ),
+        lambda: (
+            (tmp_path / "store" / "pass.npz").write_bytes(b"torn")
+            and units(tmp_path / "photos", net, ["norm", "deep"], top=2, **setting)
+        ),
+    ):
+        names.clear()
+        assert change()["deep"].image.shape[1] == 2
+        assert len(names) == 6
+    names.clear()
+    units(tmp_path / "photos", net, ["norm", "deep"], top=2, **setting)
+    assert not names
+
+
+def test_pictures_that_lie_there_are_not_made_again(tmp_path: Path, monkeypatch) -> None:
+    net, made = small_net(), []
+    real = unit_pictures.maximize
+    monkeypatch.setattr(unit_pictures, "_GROUP", 2)
+    monkeypatch.setattr(
+        unit_pictures, "maximize", lambda net, names, **how: made.extend(names) or real(net, names, **how)
+    )
+    found = units(IMAGES[:8], net, "norm", top=2)
+    with pytest.raises(KeyboardInterrupt):
+        found.save(tmp_path, backbone=net, pictures=-1, steps=4, on_progress=stop_after(12))
+    assert len(made) == 4  # two groups of two, the second one lost
+    made.clear()
+    found.save(tmp_path, backbone=net, pictures=-1, steps=4)
+    assert len(made) == 4
+    first = {p.name: p.read_bytes() for p in tmp_path.glob("norm/*.made.webp")}
+    assert len(first) == 6
+    made.clear()
+    found.save(tmp_path, backbone=net, pictures=-1, steps=4)
+    assert not made
+    found.save(tmp_path, backbone=net, pictures=-1, steps=5)
+    assert len(made) == 6
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("norm/*.made.webp")} != first

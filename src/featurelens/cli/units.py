@@ -53,6 +53,7 @@ def units(
     from featurelens.see.unit_pass import units as find
 
     only = unit_numbers(unit) if unit else None
+    home = out or images / ".featurelens" / "units"
     net = load_backbone(
         backbone, engine="torch", device=device, pretrained=pretrained, weights=weights, say=say
     )
@@ -63,12 +64,13 @@ def units(
             layer or stage_layers(net)[-1:],
             top=top,
             limit=limit,
+            store=home,
             on_progress=lambda p: advance(p.done, p.total, p.failed),
         )
     with progress_bar("Drawing", unit="steps") as advance:
         page = write_pages(
             found,
-            out or images / ".featurelens" / "units",
+            home,
             backbone=net,
             only=only,
             pictures=pictures,

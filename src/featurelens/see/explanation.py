@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from featurelens.backbone.folded import folded
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
 from featurelens.images.decode import Source, decode
-from featurelens.see.methods import Answer, Question, answer, settings
+from featurelens.see.methods import MANY_PASSES, Answer, Question, answer, settings
 from featurelens.see.score import scores
 from featurelens.see.targets import Target, scorer, to_target
 from featurelens.shapes import Float, UInt8
@@ -125,7 +126,8 @@ def explain_many(
         x01 = network.prepare(pixels)
         x = network.normalize(x01)
         goal = to_target(target, network, x)
-        question = Question(network, x01, x, scorer(network, goal))
+        quick = folded(network, x[:1]) if method in MANY_PASSES else network
+        question = Question(network, x01, x, scorer(quick, goal))
         found = answer(method, question, options)
         chunk = settings(method, options)["chunk"]
         values = scores(question.score, x, torch.arange(len(x), device=x.device), chunk=chunk)

@@ -120,6 +120,7 @@ METHODS: dict[str, Callable[..., Answer]] = {
     "attention-rollout": _rollout,
     "attention-gradient": _attention_gradient,
 }
+MANY_PASSES = ("integrated-gradients", "smoothgrad", "occlusion")  # and no layer is read: a folded copy pays
 SIGNED = ("integrated-gradients", "input-x-gradient")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,14 +35,33 @@ def batches_of(
     `images` is what `extract` takes; with `limit`, that many of them, spread evenly. `work` runs in other
     threads, one at a time. Raises InvalidInput when there are no images.
     """
-    listed = some_of(images, limit)
-    if not listed:
-        raise InvalidInput(
-            f"There are no images in {images if isinstance(images, str | os.PathLike) else 'the list'}."
-        )
-    meter = Meter(len(listed), on_progress)
+    return batches_from(
+        some_of(images, limit),
+        fit,
+        work,
+        batch_size=batch_size,
+        on_progress=on_progress,
+        on_failure=on_failure,
+    )
+
+
+def batches_from(
+    listed: Sequence[Source],
+    fit: Fit,
+    work: Callable[[UInt8[np.ndarray, "batch row col 3"]], R],
+    *,
+    done: int = 0,
+    batch_size: int = 32,
+    on_progress: OnProgress | None = None,
+    on_failure: Callable[[Source, str], object] | None = None,
+) -> Iterator[tuple[list[Source], R]]:
+    """`batches_of` of images that are listed already, without the first `done` of them.
+
+    A batch of which nothing could be read is not told, but for its failures.
+    """
+    meter = Meter(len(listed), on_progress, done=done)
     batches: Any = in_batches(
-        listed,
+        listed[done:],
         lambda source: (pixels_of(source, fit), None),
         work,
         shape=(fit.rows, fit.cols),
@@ -62,9 +81,16 @@ def batches_of(
         batches.close()
 
 
-def some_of(images: Any, limit: int | None) -> list[Source]:
-    """The listed images; with `limit`, that many of them, spread evenly over the list."""
-    listed = sources(images, None, stamped=False)
+def some_of(images: Any, limit: int | None, *, stamped: bool = False) -> list[Source]:
+    """The listed images; with `limit`, that many of them, spread evenly over the list.
+
+    `stamped` as in `sources`. Raises InvalidInput when there are none.
+    """
+    listed = sources(images, None, stamped=stamped)
+    if not listed:
+        raise InvalidInput(
+            f"There are no images in {images if isinstance(images, str | os.PathLike) else 'the list'}."
+        )
     if limit is None or len(listed) <= limit:
         return listed
     return [listed[i * len(listed) // limit] for i in range(limit)]

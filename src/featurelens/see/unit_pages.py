@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import InvalidInput
 from featurelens.features.progress import OnProgress
-from featurelens.see.maximization import maximize
-from featurelens.see.pictures import Picture
 from featurelens.see.unit_pass import LayerUnits, Units
+from featurelens.see.unit_pictures import Made, pictures_of
 from featurelens.see.unit_tiles import Tiles
 
 _IN_ADDRESS = re.compile(r"[^\w.@-]+")
@@ -39,23 +37,23 @@ def write_pages(
     """Write `folder`/index.html, LAYER/index.html and LAYER/UNIT.html; returns the first.
 
     With `backbone`, the units whose best image stands out most get a synthetic picture: so many of each layer as
-    `pictures` says (-1: all), made in `steps` at `size` pixels. `only` are the units to write. Raises
-    InvalidInput for units that are not there.
+    `pictures` says (-1: all), made in `steps` at `size` pixels; those that lie in `folder` are not made again.
+    `only` are the units to write. Raises InvalidInput for units that are not there.
     """
     shelf = {layer.layer: _IN_ADDRESS.sub("_", layer.layer) or "network" for layer in units.layers}
     for layer in units.layers:
         home = folder / shelf[layer.layer]
         home.mkdir(parents=True, exist_ok=True)
         shown = _shown(layer, only)
-        made: Mapping[int, Picture] = {}
+        made: Mapping[int, Made] = {}
         if backbone is not None and pictures:
-            made = _pictures(layer, shown, pictures, backbone, steps, size, on_progress)
+            made = pictures_of(
+                layer, shown, backbone, home, most=pictures, steps=steps, size=size, on_progress=on_progress
+            )
         tiles = Tiles(units, layer, side=side)
         cards = []
         for unit in shown:
             tiles.sheet(unit).save(home / f"{unit}.webp", quality=82)
-            if unit in made:
-                Image.fromarray(made[unit].pixels).save(home / f"{unit}.made.webp", quality=90)
             cards.append(_card(units, layer, unit, made.get(unit)))
         for i, card in enumerate(cards):
             _write(home / f"{card.unit}.html", "unit", units=units, layer=layer, card=card, cards=cards, at=i)
@@ -75,14 +73,14 @@ class Card:
     active: float
     contrast: float
     best: float
-    made: Picture | None
+    made: Made | None
     exemplars: tuple[tuple[str, float], ...]
     bars: tuple[float, ...]
     low: float
     high: float
 
 
-def _card(units: Units, layer: LayerUnits, unit: int, made: Picture | None) -> Card:
+def _card(units: Units, layer: LayerUnits, unit: int, made: Made | None) -> Card:
     counts = layer.counts[unit]
     tallest = max(int(counts.max()), 1)
     named = [
@@ -111,27 +109,6 @@ def _shown(layer: LayerUnits, only: Sequence[int] | None) -> list[int]:
     if wrong:
         raise InvalidInput(f"'{layer.layer}' has units 0 to {len(layer) - 1}; there is no unit {wrong[0]}.")
     return sorted(set(only))
-
-
-def _pictures(
-    layer: LayerUnits,
-    shown: Sequence[int],
-    most: int,
-    backbone: Backbone,
-    steps: int,
-    size: int | None,
-    on_progress: OnProgress | None,
-) -> dict[int, Picture]:
-    alive = [unit for unit in shown if not layer.silent[unit]]
-    chosen = sorted(alive, key=lambda unit: -layer.contrast[unit])[: None if most < 0 else most]
-    if not chosen:
-        return {}
-    wanted = [f"{layer.layer}:{unit}" for unit in chosen]
-    made = maximize(backbone, wanted, steps=steps, size=size, on_progress=on_progress)
-    return {
-        unit: replace(picture, natural=float(layer.best_mean[unit]))
-        for unit, picture in zip(chosen, made, strict=True)
-    }
 
 
 def _save_numbers(home: Path, units: Units, layer: LayerUnits) -> None:

@@ -18,9 +18,10 @@ from featurelens.features.progress import OnProgress
 from featurelens.features.sources import Source
 from featurelens.images.fit import Fit
 from featurelens.see.exemplars import Exemplars
-from featurelens.see.passing import batches_of
+from featurelens.see.passing import batches_from, some_of
 from featurelens.see.reading import Reading, autocast, with_layers
 from featurelens.see.tally import Tally
+from featurelens.see.unit_store import UnitStore
 from featurelens.shapes import Bool, Float32, Float64, Int64, UInt8
 
 
@@ -95,12 +96,14 @@ def units(
     bins: int = 32,
     limit: int | None = None,
     batch_size: int = 32,
+    store: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Units:
     """Find, for each channel of `layers`, the `top` images that drive it most, where, and how often it answers.
 
     One pass over `images` (what `extract` takes; with `limit` that many of them, spread evenly), which ends at
-    the last layer. Files that cannot be read are listed with their reason. The network is left as it was.
+    the last layer. Files that cannot be read are listed with their reason. With `store`, a folder, a run that
+    was stopped or killed goes on where it was, and a finished one is read. The network is left as it was.
     Raises LayerError, InvalidInput.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
@@ -115,8 +118,18 @@ def units(
     net = with_layers(backbone)
     fit = net.spec.fit
     kept = {name: (Exemplars(top=top), Tally(bins=bins), Positive()) for name in names}
-    seen: list[Source] = []
-    skipped: list[tuple[str, str]] = []
+    listed = some_of(images, limit, stamped=store is not None)
+    done, seen, skipped, keep = 0, list[Source](), list[tuple[str, str]](), None
+    if store is not None:
+        about = {
+            "weights": net.spec.fingerprint,
+            "layers": names,
+            "top": top,
+            "bins": bins,
+            "batch": batch_size,
+        }
+        keep = UnitStore(Path(store), about, listed)
+        done, seen, skipped = keep.load(kept)
     with untouched(net.module):
         reading = Reading(net, names, (fit.rows, fit.cols))
 
@@ -124,11 +137,11 @@ def units(
             with torch.inference_mode(), autocast(net):
                 return reading(net.prepare(pixels), detach=True)
 
-        for sources, outputs in batches_of(
-            images,
+        for sources, outputs in batches_from(
+            listed,
             fit,
             work,
-            limit=limit,
+            done=done,
             batch_size=batch_size,
             on_progress=on_progress,
             on_failure=lambda source, reason: skipped.append((source.id, reason)),
@@ -139,6 +152,10 @@ def units(
                     answers = exemplars.add(outputs[name])
                 tally.add(answers)
                 positive.add(answers)
+            if keep:
+                keep.save(kept, seen, skipped)
+        if keep and done < len(listed):
+            keep.save(kept, seen, skipped, at_once=True)
     if not seen:
         raise InvalidInput(f"None of the {len(skipped)} images could be read; the first: {skipped[0][1]}.")
     made = tuple(_layer(name, *parts) for name, parts in kept.items())
