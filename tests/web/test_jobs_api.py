@@ -151,7 +151,7 @@ def test_duplicates_are_listed_and_exported(tmp_path: Path):
     gallery = Gallery.create(photos, backbone=NumpyBackbone())
     gallery.update()
     with called(make_app(gallery)) as client:
-        assert client.get("/api/v1/duplicates").json() == {"made": None, "min_similarity": None, "groups": []}
+        assert client.get("/api/v1/duplicates").json() == {"made": None, "groups": []}
         job = client.post("/api/v1/jobs", json={"kind": "duplicates"}).json()
         wait_for(lambda: client.get(f"/api/v1/jobs/{job['id']}").json()["state"] == "done")
         told = client.get("/api/v1/duplicates").json()

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from featurelens import __version__
 from featurelens.search import Gallery
+from featurelens.web.described import describe
 from featurelens.web.guard import Guard
 from featurelens.web.limits import Limits
 from featurelens.web.metrics import Metered
@@ -71,6 +72,7 @@ def make_app(
     app.state.service = service
     for subject in SUBJECTS:
         app.include_router(subject.router)
+    describe(app, token=token is not None)
     add_pages(app)
     add_handlers(app)
     app.add_middleware(Metered, meters=service.meters)

@@ -9,11 +9,15 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from featurelens.backbone.protocol import Backbone
 from featurelens.errors import MissingExtra
 from featurelens.web.problems import Problem
 
 if TYPE_CHECKING:
     from featurelens.backbone.torch_backbone import TorchBackbone
+    from featurelens.see.channel_maps import FeatureMaps
     from featurelens.web.service import Service
 
 T = TypeVar("T")
@@ -54,6 +58,15 @@ def methods_of(service: Service) -> list[str]:
         return []
     transformer = any(word in name.lower() for word in ("vit", "deit", "beit", "eva"))
     return [method for method in METHODS if transformer or method not in _ATTENTION]
+
+
+def last_map(backbone: Backbone, pixels: np.ndarray) -> FeatureMaps:
+    """The last map of a network that has no layers to be read, its channels strongest first (by spread)."""
+    from featurelens.see.channel_maps import FeatureMaps
+
+    maps = backbone.maps(pixels[None])[0]
+    order = np.argsort(-np.maximum(maps, 0).std((1, 2)), kind="stable")
+    return FeatureMaps("map", pixels, maps, tuple(order.tolist()), "spread", backbone.spec.name)
 
 
 class Lab:

@@ -13,7 +13,7 @@ from featurelens.images.formats import HEAD, sniff
 from featurelens.search import Hit
 from featurelens.web.problems import Problem, not_found
 
-_SHOWABLE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
+SHOWABLE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
              "BMP": "image/bmp", "AVIF": "image/avif", "ICO": "image/x-icon"}  # fmt: skip
 
 
@@ -28,10 +28,10 @@ def open_original(hit: Hit, headers: Mapping[str, str]) -> Response:
             status = os.fstat(file.fileno())
     except OSError as error:
         raise ImageError("the file cannot be read any more") from error
-    if kind not in _SHOWABLE:
+    if kind not in SHOWABLE:
         raise Problem(422, f"{kind or 'A file of unknown kind'} is not shown by browsers; use the thumbnail.")
     etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     kept = {"etag": etag, "cache-control": "private, no-cache"}
     if headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=kept)
-    return FileResponse(path, media_type=_SHOWABLE[kind], headers=kept)
+    return FileResponse(path, media_type=SHOWABLE[kind], headers=kept)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from featurelens.features.durable import write_file
 from featurelens.search import Hit
 from featurelens.search.listing import Listing
-from featurelens.web.problems import Problem
+from featurelens.web.problems import not_found
 
 if TYPE_CHECKING:
     from featurelens.see.unit_pass import Units
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnitFound:
-    """What one unit of a layer of `units` answers to; `active` is a share of all images."""
+    """What one unit of a layer of `units` answers to; `active` is a share of the images (`of`) that were looked at."""
 
     units: int
+    of: int
     active: float
     best: float
     images: Sequence[tuple[Hit, float]]
@@ -34,7 +35,7 @@ class Results:
     def __init__(self, folder: Path, listing: Listing) -> None:
         self._folder, self._listing = folder / "web", listing
         self._held: dict[str, dict[str, Any]] = {}
-        self.units: Units | None = None
+        self.units: Units | None = None  # read again from its store when the job is started once more
 
     @property
     def folder(self) -> Path:
@@ -61,14 +62,14 @@ class Results:
                 return None
         return self._held[name]
 
-    def unit(self, layer: str, unit: int) -> UnitFound:
-        """One unit; a 404 problem with field `job_kind` before the job has run, or for a unit that is not there."""
+    def unit(self, layer: str, unit: int) -> UnitFound | None:
+        """One unit; None before the job has run, a 404 problem for a unit that is not there."""
         if self.units is None:
-            raise Problem(404, "Units are not known yet; start the job 'units'.", job_kind="units")
+            return None
         layers = {one.layer: one for one in self.units.layers}
         if layer not in layers or unit >= len(layers[layer]):
-            raise Problem(
-                404, f"There is no unit {unit} of a layer '{layer[:60]}'; known layers: {', '.join(layers)}."
+            raise not_found(
+                f"There is no unit {unit} of a layer '{layer[:60]}'; known layers: {', '.join(layers)}."
             )
         found = layers[layer]
         pairs = [
@@ -79,4 +80,4 @@ class Results:
         named = self._listing.named([name for name, _ in pairs])
         shown = [(named[name], score) for name, score in pairs if name in named]
         best = float(found.score[unit][0])
-        return UnitFound(len(found), float(found.active[unit]), best, shown)
+        return UnitFound(len(found), len(self.units.images), float(found.active[unit]), best, shown)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from featurelens.errors import MissingExtra
 from featurelens.features.progress import Progress
 from featurelens.search import find_duplicates
-from featurelens.search.duplicates import THRESHOLD
 from featurelens.web.jobs import Report
 from featurelens.web.layout import all_vectors, by_neighbours
 
@@ -41,7 +40,7 @@ def duplicates(service: Service, report: Report) -> dict[str, Any]:
         }
         for group in found
     ]
-    service.results.put("duplicates", {"min_similarity": THRESHOLD, "groups": groups})
+    service.results.put("duplicates", {"groups": groups})
     return {"groups": len(groups), "images": sum(len(group.members) for group in found)}
 
 

@@ -33,15 +33,14 @@ class Groups(BaseModel):
     """What the job `duplicates` found last; `made` is null before it ran."""
 
     made: str | None
-    min_similarity: float | None
     groups: list[Group]
 
 
 @router.get("/duplicates", responses=problems(), response_model_exclude_unset=True)
 def duplicates(service: Served) -> Groups:
     """The groups that the job `duplicates` found last, largest first."""
-    held = service.results.get("duplicates") or {"made": None, "min_similarity": None, "groups": []}
-    return Groups(made=held["made"], min_similarity=held["min_similarity"], groups=_groups(service, held))
+    held = service.results.get("duplicates") or {"made": None, "groups": []}
+    return Groups(made=held["made"], groups=_groups(service, held))
 
 
 @router.get(

@@ -17,6 +17,7 @@ from featurelens.web.shown import ID, problems
 
 router = APIRouter(prefix="/api/v1", tags=["why"])
 Region = tuple[int, int]
+_LINES = 12
 
 
 class Side(BaseModel):
@@ -101,7 +102,7 @@ def match(service: Served, pair: Pair) -> Matched:
     found = similarity(service.gallery.backbone, first, pixels_of(service, pair.id, None))
     lines = [
         Bond(a=line.first, b=line.second, share=line.strength, strength=line.strength)
-        for line in found.lines()
+        for line in found.lines(_LINES)
     ]
     return Matched(
         similarity=found.cosine,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from featurelens.web.explaining import lab_is_there, methods_of
-from featurelens.web.originals import open_original
+from featurelens.web.originals import SHOWABLE, open_original
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, ShownHit, problems, readable, shown
 
@@ -20,7 +21,10 @@ _KEEP = {"cache-control": "private, max-age=31536000, immutable"}  # an id never
 
 
 class ShownGallery(BaseModel):
-    """The gallery; `fit` is how its network takes images, `methods` the explanations that run here."""
+    """The gallery; `fit` is how its network takes images, `methods` the explanations that run here.
+
+    `layers`: whether images can be followed through the layers; `extras`: which of them are installed.
+    """
 
     name: str
     images: int
@@ -33,6 +37,7 @@ class ShownGallery(BaseModel):
     nothing_matches_below: float | None
     extras: dict[str, bool]
     methods: list[str]
+    layers: bool
     indexing: dict[str, Any] | None
 
 
@@ -46,6 +51,7 @@ class Page(BaseModel):
 class Ids(BaseModel):
     """Images by id."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ids": [1, 2]}]})
     ids: Annotated[list[ID], Field(max_length=5000)]
 
 
@@ -83,8 +89,9 @@ def gallery(service: Served) -> ShownGallery:
         labels=list(contents.labels),
         folders=[readable(folder) for folder in contents.folders],
         nothing_matches_below=service.nothing_matches_below(),
-        extras={"lab": lab_is_there()},
+        extras={"lab": lab_is_there(), "maps": find_spec("openTSNE") is not None},
         methods=methods_of(service),
+        layers=lab_is_there() and bool(methods_of(service) or opened.spec.map_channels),
         indexing=indexing.to_json() if indexing else None,
     )
 
@@ -134,7 +141,11 @@ def thumbnail(service: Served, id: One, side: Annotated[int, Query(ge=1, le=1024
 @router.get(
     "/images/{id}/file",
     response_class=Response,
-    responses={200: {"content": {"image/*": {}}}, 304: {"description": "Not changed."}, **problems(404, 422)},
+    responses={
+        200: {"content": {kind: {} for kind in SHOWABLE.values()}},
+        304: {"description": "Not changed."},
+        **problems(404, 422),
+    },
 )
 def file(service: Served, request: Request, id: One) -> Response:
     """The original file, if it is an image that browsers may show."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
+from featurelens.web.explaining import has_gradients, lab_is_there, last_map
 from featurelens.web.pictures import png
 from featurelens.web.problems import not_found
 from featurelens.web.queries import pixels_of
 from featurelens.web.service import Served, Service
 from featurelens.web.shown import ShownHit, problems, shown
+
+if TYPE_CHECKING:
+    from featurelens.backbone.torch_backbone import TorchBackbone
+    from featurelens.see.channel_maps import FeatureMaps
 
 router = APIRouter(prefix="/api/v1", tags=["inside"])
 One = Annotated[int, Path(ge=0, le=2**63 - 1)]
@@ -26,6 +31,13 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 _KEEP = {"cache-control": "private, max-age=86400"}
 
 
+class Channel(BaseModel):
+    """A channel and its largest value in this image."""
+
+    channel: int
+    peak: float
+
+
 class ShownLayer(BaseModel):
     """A layer that stands for a stage; `silent` channels are the same everywhere in this image."""
 
@@ -35,19 +47,13 @@ class ShownLayer(BaseModel):
     cols: int
     stage: bool
     silent: int
+    strongest: list[Channel]
 
 
 class Layers(BaseModel):
     """From edges to parts."""
 
     layers: list[ShownLayer]
-
-
-class Channel(BaseModel):
-    """A channel and its largest value in this image."""
-
-    channel: int
-    peak: float
 
 
 class Channels(BaseModel):
@@ -63,14 +69,20 @@ class UnitHit(ShownHit):
 
 
 class ShownUnit(BaseModel):
-    """What drives a unit: `active` is the share of images it answers to at all."""
+    """What drives a unit: `active` is the share of the images (`of`) that it answers to at all.
 
+    Before the job `job_kind` has run, `made` is false and all else is empty.
+    """
+
+    made: bool
+    job_kind: str = "units"
     layer: str
     unit: int
-    units: int
-    active: float
-    best: float
-    images: list[UnitHit]
+    units: int | None = None
+    of: int | None = None
+    active: float | None = None
+    best: float | None = None
+    images: list[UnitHit] = []
 
 
 @router.get("/images/{id}/layers", responses=problems(404, 409, 422, 501))
@@ -86,6 +98,7 @@ def layers(service: Served, id: One) -> Layers:
                 cols=one.maps.shape[2],
                 stage=True,
                 silent=one.silent,
+                strongest=_strongest(one, 32),
             )
             for one in found
         ]
@@ -116,10 +129,7 @@ def colours(
 @router.get("/images/{id}/layers/{layer}/channels.json", responses=problems(404, 409, 422, 501))
 def channels(service: Served, id: One, layer: Layer, limit: Limit = 64) -> Channels:
     """The strongest channels of a layer."""
-    found = _layer(service, id, layer)
-    return Channels(
-        channels=[Channel(channel=c, peak=float(found.maps[c].max())) for c in found.order[:limit]]
-    )
+    return Channels(channels=_strongest(_layer(service, id, layer), limit))
 
 
 @router.get("/images/{id}/layers/{layer}/channels/{channel}.png", response_class=Response, responses=_PICTURE)
@@ -142,20 +152,32 @@ def channel(
 def unit(service: Served, layer: Layer, unit: Unit) -> ShownUnit:
     """The images that drive a unit most; the job `units` must have run."""
     found = service.results.unit(layer, unit)
+    if found is None:
+        return ShownUnit(made=False, layer=layer, unit=unit)
     return ShownUnit(
+        made=True,
         layer=layer,
         unit=unit,
         units=found.units,
+        of=found.of,
         active=found.active,
         best=found.best,
         images=[UnitHit(**shown(hit).model_dump(), answer=answer) for hit, answer in found.images],
     )
 
 
-def _maps(service: Service, one: int) -> dict[str, Any]:
-    pixels = pixels_of(service, one, None)
+def _strongest(found: FeatureMaps, most: int) -> list[Channel]:
+    return [Channel(channel=one, peak=float(found.maps[one].max())) for one in found.order[:most]]
 
-    def work(network: Any) -> dict[str, Any]:
+
+def _maps(service: Service, one: int) -> dict[str, FeatureMaps]:
+    """The stages of a network with layers; else its last map, which every exported network gives too."""
+    pixels = pixels_of(service, one, None)
+    spec = service.gallery.spec
+    if lab_is_there() and not has_gradients(spec.name) and spec.map_channels:
+        return {"map": last_map(service.gallery.backbone, pixels)}
+
+    def work(network: TorchBackbone) -> dict[str, FeatureMaps]:
         from featurelens.see.channel_maps import layer_maps
         from featurelens.see.depths import stage_layers
 
@@ -164,7 +186,7 @@ def _maps(service: Service, one: int) -> dict[str, Any]:
     return service.lab.use(("layers", pixels.tobytes()), work)
 
 
-def _layer(service: Service, one: int, layer: str) -> Any:
+def _layer(service: Service, one: int, layer: str) -> FeatureMaps:
     found = _maps(service, one)
     if layer not in found:
         raise not_found(f"'{layer[:60]}' is none of the layers shown: {', '.join(found)}.")

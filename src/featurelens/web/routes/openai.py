@@ -28,7 +28,7 @@ def models(service: Served) -> Models:
     return Models(data=[Model(id=readable(service.gallery.spec.name))])
 
 
-@router.get("/models/{model:path}", responses=_errors(404))
+@router.get("/models/{model:path}", responses=_errors(404, 422))
 def model(service: Served, model: str) -> Model:
     """One network."""
     return Model(id=_checked(service.gallery.spec.name, model))

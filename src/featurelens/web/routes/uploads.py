@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Path, Response, UploadFile
+from fastapi import APIRouter, File, Path, Query, Response, UploadFile
 from pydantic import BaseModel
 
+from featurelens.search.thumbnails import make_thumbnail
+from featurelens.web.decoder import SHOWN
 from featurelens.web.queries import read_upload
 from featurelens.web.service import Served
 from featurelens.web.shown import problems
@@ -51,7 +53,12 @@ def known(service: Served, token: Token) -> Uploaded:
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}, **problems(404, 422)},
 )
-def thumbnail(service: Served, token: Token) -> Response:
-    """The upload, small (WebP, longer side at most 1024 pixels)."""
+def thumbnail(
+    service: Served, token: Token, side: Annotated[int, Query(ge=16, le=SHOWN)] = SHOWN
+) -> Response:
+    """The upload, small (WebP, longer side at most `side` pixels)."""
     kept = service.uploads.get(token)
-    return Response(kept.shown, media_type="image/webp", headers={"cache-control": "private, max-age=86400"})
+    picture = (
+        kept.shown if side == SHOWN else make_thumbnail(kept.shown, side=side, size=None, max_pixels=SHOWN**2)
+    )
+    return Response(picture, media_type="image/webp", headers={"cache-control": "private, max-age=86400"})

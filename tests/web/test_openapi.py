@@ -1,0 +1,84 @@
+"""The OpenAPI document tells the truth: schemathesis sends what it allows and what it does not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from featurelens.web.app import make_app
+from fixtures.drawn import draw_many
+from fixtures.galleries import filled
+from fixtures.numpy_backbone import NumpyBackbone
+from fixtures.served import HOME, called
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """Drawn images under the name of no network, so that nothing tries to load torch."""
+    folder = tmp_path_factory.mktemp("photos")
+    draw_many(folder / "cat", 4)
+    draw_many(folder / "dog", 4, first=4)
+    gallery = filled(folder, NumpyBackbone())
+    app = make_app(gallery)
+    with called(app):
+        yield app
+
+
+@pytest.fixture(scope="module")
+def document(app):
+    return schemathesis.openapi.from_asgi("/openapi.json", app, headers={"host": "127.0.0.1"})
+
+
+schema = schemathesis.pytest.from_fixture("document")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_no_5xx_and_no_undocumented_answer(case):
+    case.call_and_validate(base_url=HOME, checks=CHECKS)
+
+
+def test_every_operation_is_described_and_every_request_has_an_example(app):
+    document = app.openapi()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation.get("description"), where
+            assert operation["tags"], where
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body:
+                name = body["schema"]["$ref"].rpartition("/")[2]
+                assert document["components"]["schemas"][name].get("examples"), where
+
+
+def test_the_examples_work(app):
+    with called(app) as client:
+        document = app.openapi()
+        for path, methods in document["paths"].items():
+            body = methods.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None or re.search("explain|embeddings|jobs", path):
+                continue  # these need a network with gradients, a whole image, and time
+            name = body["schema"]["$ref"].rpartition("/")[2]
+            for example in document["components"]["schemas"][name]["examples"]:
+                assert client.post(path, json=example).status_code == 200, path
