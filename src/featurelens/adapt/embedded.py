@@ -12,6 +12,7 @@ from featurelens.adapt.augment import Augment
 from featurelens.adapt.checkpoints import read
 from featurelens.adapt.fuse import codebook, discriminant
 from featurelens.adapt.recipe import MEAN, STD
+from featurelens.backbone.half import PRECISION, halve_weights
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.images.fit import Fit
@@ -111,7 +112,7 @@ def as_backbone(descriptor: Descriptor, *, name: str = "embedded") -> TorchBackb
     """The descriptor as a torch Backbone."""
     spec = Spec(
         name=name, weights="", dim=0, fit=Fit(SIZE, SIZE, crop_pct=1.0, interpolation="bilinear"), mean=MEAN,
-        std=STD, licence="apache-2.0", precision="fp16 weights, fp32 arithmetic",
+        std=STD, licence="apache-2.0", precision=PRECISION,
     )  # fmt: skip
     return TorchBackbone(descriptor, spec, features=_features, pool=_pool)
 
@@ -125,29 +126,8 @@ def write_embedded(descriptor: Descriptor, folder: Path, *, name: str = "embedde
             if tensor.is_floating_point():
                 tensor.copy_(tensor.half().float())
     backbone = as_backbone(descriptor, name=name)
-    export_bundle(backbone, folder, edit=_halve)
+    export_bundle(backbone, folder, edit=halve_weights)
     return backbone
-
-
-def _halve(file: Path) -> None:
-    """Store the large constants of an ONNX file in half precision, cast back where they are used."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(str(file))
-    casts = []
-    for item in model.graph.initializer:
-        values = numpy_helper.to_array(item)
-        if values.dtype.name != "float32" or values.size < 256:
-            continue
-        name = item.name
-        item.CopyFrom(numpy_helper.from_array(values.astype("float16"), name + "_half"))
-        casts.append(onnx.helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
-    rest = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(casts + rest)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(file))
 
 
 def make_bundle(checkpoint: Path, folder: Path, *, pairs: int = PAIRS, seed: int = FIT_SEED) -> TorchBackbone:

@@ -13,6 +13,7 @@ from featurelens.adapt import embedded
 from featurelens.adapt.checkpoints import read
 from featurelens.adapt.recipe import Recipe, make_recipe
 from featurelens.backbone import load_backbone
+from featurelens.backbone.timm_folder import write_timm_folder
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import BackboneError
 from featurelens.nn.descriptor import Descriptor
@@ -42,7 +43,7 @@ def write(checkpoint: Path, folder: Path, *, images: Tensor | None = None) -> To
     if isinstance(backbone.module, Descriptor):
         return embedded.write_embedded(backbone.module, folder, name=backbone.spec.name)
     export_bundle(backbone, folder)
-    _write_timm(backbone.module, folder)
+    write_timm_folder(backbone.module, folder)
     return backbone
 
 
@@ -61,18 +62,8 @@ def network(recipe: Recipe, state: dict[str, Any]) -> TorchBackbone:
     config |= {"test_input_size": None, "test_crop_pct": None, "label": None, "license": "your own"}
     module.pretrained_cfg = {**(module.pretrained_cfg or {}), "architecture": recipe.architecture, **config}
     with tempfile.TemporaryDirectory() as folder:
-        _write_timm(module, Path(folder))
+        write_timm_folder(module, Path(folder))
         loaded = load_backbone(f"local-dir:{folder}", engine="torch", device="cpu")
     assert isinstance(loaded, TorchBackbone)
     loaded.spec = replace(loaded.spec, name=f"pretrained {recipe.architecture}")
     return loaded
-
-
-def _write_timm(module: Any, folder: Path) -> None:
-    """timm's own format: config.json and model.safetensors."""
-    from timm.models import save_for_hf
-
-    args = {k: v for k, v in (getattr(module, "_model_args", None) or {}).items() if k != "num_classes"}
-    save_for_hf(
-        module, str(folder), model_config={"num_classes": 0, "model_args": args}, safe_serialization=True
-    )
