@@ -8,23 +8,33 @@ from collections.abc import Callable
 import pytest
 
 from featurelens import see
+from featurelens.adapt.contrastive import pretrain as train_unlabelled
+from featurelens.adapt.fused_backbone import fuse_backbones
+from featurelens.adapt.tuning import Tuning
 from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
 from featurelens.cli.assess import assess
 from featurelens.cli.explain import explain
+from featurelens.cli.extract import extract
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
+from featurelens.cli.pretrain import pretrain
 from featurelens.cli.search import search
+from featurelens.cli.tune import tune
+from featurelens.cli.serve import serve
 from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
+from featurelens.features import extract as extract_features
 from featurelens.search import Gallery
+from featurelens.web.app import make_app
 
 PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, Gallery.create),
     (index, Gallery.update),
     (index, load_backbone),
     (search, Gallery.search),
+    (serve, make_app),
     (layers, load_backbone),
     (explain, load_backbone),
     (explain, see.explain),
@@ -36,6 +46,11 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (units, see.write_pages),
     (assess, choose),
     (assess, write_report),
+    (extract, extract_features),
+    (extract, fuse_backbones),
+    (pretrain, train_unlabelled),
+    (tune, Tuning),
+    (tune, load_backbone),
 ]
 # A gallery remembers its backbone, so the command's own default is "the gallery's".
 # The method of `explain` is "similarity" where another image is given.
@@ -54,6 +69,8 @@ DIFFERS_ON_PURPOSE = {
 DIFFERS_ON_PURPOSE |= {
     (c, o) for c in ("explain", "maps", "visualize", "units") for o in ("backbone", "image", "layer")
 }
+# A text with commas there; a recipe already read and a device already picked here.
+DIFFERS_ON_PURPOSE |= {("extract", "layers"), ("pretrain", "recipe"), ("pretrain", "device")}
 DIFFERS_ON_PURPOSE |= {("visualize", "objectives"), ("units", "images"), ("units", "layers")}
 
 

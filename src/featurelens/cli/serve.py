@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,31 +49,46 @@ def serve(
             f"{host} can be reached from other machines; set a token (--token, or FEATURELENS_TOKEN)",
             param_hint="--host",
         )
+    from urllib.parse import quote
+
     import uvicorn
+    from rich.markup import escape
 
     from featurelens.web.app import make_app
     from featurelens.web.work import start_index
 
     gallery = _gallery(images, device)
-    names = [*(allow_host or []), *([] if host in ("0.0.0.0", "::") else [host])]
-    app = make_app(gallery, token=token, hosts=names)
+    app = make_app(gallery, token=token, hosts=[*(allow_host or []), host], device=device)
     if update:
         start_index(app.state.service)
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=3, server_header=False
-    )
-    socket = config.bind_socket()
-    number = socket.getsockname()[1]
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else shown}:{number}/"
-    link = f"{address}?token={token}" if token else address
+    listening = _listening(host, port)
+    number = listening.getsockname()[1]
+    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    link = f"http://{named}:{number}/" + (f"?token={quote(token, safe='')}" if token else "")
     print(link, flush=True)
-    notice(f"{len(gallery):,} images, {gallery.spec.name}. Ctrl-C ends it.")
+    notice(f"{len(gallery):,} images, {escape(gallery.spec.name)}. Ctrl-C ends it.")
     if open_page:
         import webbrowser
 
         webbrowser.open(link)
-    uvicorn.Server(config).run(sockets=[socket])
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=3, server_header=False, limit_concurrency=512
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # the usual way to end a server; jobs have been stopped, what they did is saved
+        return
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise typer.BadParameter(
+            f"cannot listen on {host}, port {port} ({why.lower()}); --port 0 takes a free port"
+        ) from error
 
 
 def _gallery(images: Path | None, device: str) -> Gallery:
