@@ -21,8 +21,8 @@ from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
 from featurelens.cli.pretrain import pretrain
 from featurelens.cli.search import search
-from featurelens.cli.tune import tune
 from featurelens.cli.serve import serve
+from featurelens.cli.tune import tune
 from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
 from featurelens.features import extract as extract_features

@@ -23,6 +23,8 @@ from featurelens.catalog import unknown
 from featurelens.errors import BackboneError
 from featurelens.images.fit import Fit
 
+_TOLD_BY_SHAPES = ("img_size", "num_classes")
+
 
 def build(request: Request) -> TorchBackbone:
     """The network behind a timm name or `local-dir:PATH`; its embedding is timm's `pre_logits`.
@@ -66,7 +68,7 @@ def _pool(module: Any, features: Any) -> Tensor:
 
 def _identity(module: Any) -> str:
     """`timm:ARCHITECTURE {arguments}`, e.g. the padding, which the names and shapes of weights do not tell."""
-    arguments = {k: v for k, v in getattr(module, "_model_args", {}).items() if k != "img_size"}
+    arguments = {k: v for k, v in getattr(module, "_model_args", {}).items() if k not in _TOLD_BY_SHAPES}
     architecture = (module.pretrained_cfg or {}).get("architecture", type(module).__name__)
     return f"timm:{architecture} {json.dumps(arguments, sort_keys=True, default=str)}"
 
@@ -92,6 +94,9 @@ def _checked_name(request: Request) -> str:
 
 def _create(request: Request, name: str) -> nn.Module:
     options: dict[str, Any] = {"pretrained": request.pretrained and request.weights is None}
+    options |= request.arguments
+    if request.classes is not None:
+        options["num_classes"] = request.classes
     if request.size:
         options["img_size"] = request.size
     with hub.plain_errors(request.name):

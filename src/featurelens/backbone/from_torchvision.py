@@ -37,9 +37,11 @@ def build(request: Request) -> TorchBackbone:
         if chosen is not None and not _is_here(chosen.url):
             place = urlsplit(chosen.url).hostname or "its publisher"
             hub.announce(request.name, chosen.meta.get("_file_size"), place, _LICENCE, request.say)
-        options = (
+        options: dict[str, Any] = (
             {"init_weights": True} if request.rest in ("googlenet", "inception_v3") and not chosen else {}
         )
+        if request.classes is not None:
+            options["num_classes"] = request.classes
         module = torchvision.models.get_model(request.rest, weights=chosen, **options)
     if request.weights is not None:
         load_into(module, request.weights)

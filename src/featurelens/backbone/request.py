@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,8 @@ class Request:
     mean: Triple | None = None
     std: Triple | None = None
     say: Say = print
+    classes: int | None = None  # of a network that was given new ones
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # for the library's function that makes it
 
     def __post_init__(self) -> None:
         if self.engine not in ("auto", "openvino", "torch"):

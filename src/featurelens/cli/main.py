@@ -7,9 +7,11 @@ import sys
 import typer
 
 from featurelens.cli.assess import assess
+from featurelens.cli.before_after import before_after
 from featurelens.cli.compare import compare
 from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
+from featurelens.cli.duplicates import duplicates
 from featurelens.cli.explain import explain
 from featurelens.cli.extract import extract
 from featurelens.cli.index import index
@@ -20,6 +22,7 @@ from featurelens.cli.pretrain import pretrain
 from featurelens.cli.search import search
 from featurelens.cli.serve import serve
 from featurelens.cli.terminal import notice
+from featurelens.cli.tune import tune
 from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
 from featurelens.errors import FeaturelensError
@@ -28,6 +31,7 @@ COMMANDS = {
     "demo": demo,
     "index": index,
     "search": search,
+    "duplicates": duplicates,
     "explain": explain,
     "extract": extract,
     "layers": layers,
@@ -37,6 +41,8 @@ COMMANDS = {
     "assess": assess,
     "compare": compare,
     "pretrain": pretrain,
+    "tune": tune,
+    "before-after": before_after,
     "serve": serve,
     "models": models,
     "doctor": doctor,

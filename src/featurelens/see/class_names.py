@@ -1,4 +1,4 @@
-"""What the classes of a network are called, where that is known: ImageNet's thousand."""
+"""What the classes of a network are called, where that is known: those it was tuned to, or ImageNet's thousand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from featurelens.errors import InvalidInput
 
 
 def class_names(backbone: TorchBackbone) -> list[str] | None:
-    """The names of ImageNet's classes, in order, for a timm or torchvision network that has those; else None."""
+    """The names of the classes, in order: those it was tuned to, or ImageNet's where it has those; else None."""
     module: Any = backbone.module
+    own = getattr(module, "class_names", None)  # of a network that was fine-tuned
+    if own:
+        return list(own)
     config = getattr(module, "pretrained_cfg", None) or {}
     timms = config.get("num_classes") == 1000 == getattr(module, "num_classes", None)
     if not timms and not backbone.identity.startswith("torchvision:"):
