@@ -84,6 +84,7 @@ def _how_to_go_on(folder: Path, query: str, page: Path) -> None:
     print(
         f"\nSee it:          {page.resolve().as_uri()}"
         f"\nSearch again:    .venv/bin/featurelens search {folder / query} --open"
+        f"\nIn the browser:  .venv/bin/featurelens serve {folder} --open"
         "\nYour own photos: make demo IMAGES=~/Pictures"
         "\n             or: .venv/bin/featurelens index ~/Pictures"
         "\nAll commands:    .venv/bin/featurelens --help"
