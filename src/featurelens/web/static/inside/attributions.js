@@ -7,8 +7,18 @@ import { methodName, trustWords } from "../why/words.js";
 export class Attributions {
   constructor(buttons, maps, id, methods) {
     Object.assign(this, { buttons, maps, id, queue: Promise.resolve() });
+    this.methods = methods;
     fill(buttons, methods.map((method) => el("button", { type: "button", "aria-pressed": "false", data: { method }, onclick: () => this.toggle(method) }, methodName(method))));
-    if (methods.length) this.toggle(methods[0]);
+  }
+
+  /** Call it when the layers are drawn: the first map is made when the reader gets near it. */
+  watch() {
+    const near = new IntersectionObserver((seen) => {
+      if (!seen[0].isIntersecting) return;
+      near.disconnect();
+      if (this.methods.length && !this.maps.childElementCount) this.toggle(this.methods[0]);
+    }, { rootMargin: "200px" });
+    near.observe(this.buttons);
   }
 
   toggle(method) {

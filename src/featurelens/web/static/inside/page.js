@@ -1,7 +1,7 @@
 // One image through the network: its layers from edges to parts, and what made the network answer.
 import { $, $$, el, fill } from "../lib/dom.js";
 import { address, gallery, get } from "../lib/api.js";
-import { baseName, count } from "../lib/format.js";
+import { baseName, count, shortName } from "../lib/format.js";
 import { PagesOfImages } from "../lib/pages-of-images.js";
 import { startShell } from "../lib/shell.js";
 import { engineBox, extraBox, problemBox } from "../lib/state.js";
@@ -12,8 +12,9 @@ import { Attributions } from "./attributions.js";
 const SHOWN = 15;
 const id = Number(location.pathname.split("/")[2] || NaN);
 let layers = [];
+let attributions = null;
 let units = false;   // whether a channel has a page of its own
-let over = "1";
+let over = "0";
 
 async function choose() {
   $("#choose").hidden = false;
@@ -38,7 +39,7 @@ async function show() {
     $("#original").title = "Open the original";
     $("#name").textContent = image.name;
     $("#similar").href = `/?like=${id}`;
-    const facts = [["Label", image.label], ["Size", image.width ? `${count(image.width)} × ${count(image.height)} pixels` : null], ["Network", info.backbone], ["Id", String(id)]];
+    const facts = [["Label", image.label], ["Size", image.width ? `${count(image.width)} × ${count(image.height)} pixels` : null], ["Network", shortName(info.backbone)], ["Id", String(id)]];
     fill($("#facts"), facts.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     if (!info.extras?.lab) {
       fill($("#layers"), extraBox("A look at the layers"));
@@ -46,7 +47,7 @@ async function show() {
       $("#over").hidden = true;
       return;
     }
-    if (info.methods?.length) new Attributions($("#methods"), $("#maps"), id, info.methods);
+    if (info.methods?.length) attributions = new Attributions($("#methods"), $("#maps"), id, info.methods);
     else fill($("#maps"), engineBox("Attribution", info.backbone));
     if (!(info.layers ?? info.methods?.length)) {
       fill($("#layers"), engineBox("A look at the layers", info.backbone));
@@ -55,6 +56,7 @@ async function show() {
     }
     units = Boolean(info.methods?.length);
     await loadLayers();
+    attributions?.watch();
   } catch (error) {
     if (error.status === 404) $("#inside").hidden = true;
     fill(error.status === 404 ? $("#state") : $("#layers"), error.body?.extra ? extraBox("A look at the layers", error.body.extra) : problemBox(error));
@@ -86,8 +88,8 @@ function fillTiles(tiles, layer) {
   tiles.classList.toggle("by-itself", over === "0");
   const colours = el("li", {}, el("span", {}, el("img", { src: `${base}/colours.png`, alt: `Main directions of ${layer.name}`, loading: "lazy" }), "main directions"));
   const shown = layer.strongest;
-  fill(tiles, colours, shown.map(({ channel, peak }) => el("li", {}, el(units ? "a" : "span", units ? { href: `/unit?${new URLSearchParams({ layer: layer.name, unit: channel })}`, title: `Channel ${channel}: which images drive it most?` } : {},
-    el("img", { src: `${base}/channels/${channel}.png?over=${over}`, alt: `Channel ${channel} of ${layer.name}`, loading: "lazy" }), `${channel} · ${peak.toPrecision(2)}`))));
+  fill(tiles, colours, shown.map(({ channel, peak }) => el("li", {}, el(units ? "a" : "span", units ? { href: `/unit?${new URLSearchParams({ layer: layer.name, unit: channel })}`, title: `Its largest answer here is ${peak.toPrecision(3)}. Which images drive it most?` } : {},
+    el("img", { src: `${base}/channels/${channel}.png?over=${over}`, alt: `Channel ${channel} of ${layer.name}`, loading: "lazy" }), `channel ${channel}`))));
 }
 
 for (const button of $$("#over button")) button.addEventListener("click", () => {

@@ -9,6 +9,9 @@ export const baseName = (name) => name.slice(name.lastIndexOf("/") + 1);
 
 export const folderOf = (name) => name.slice(0, Math.max(0, name.lastIndexOf("/")));
 
+/** A network's name without the folder it lies in: "local-dir:/a/b/net" is "net". */
+export const shortName = (name) => (name.includes("/") ? baseName(name) : name);
+
 /** Seconds as "12 s", "3 min", "2 h". */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;

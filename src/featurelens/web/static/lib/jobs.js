@@ -51,7 +51,7 @@ export function progressText(job, short = false) {
   if (!job.total) return short || !job.message ? `${name} …` : `${name}: ${job.message}`;
   if (short) return `${name} ${Math.floor((100 * job.done) / job.total)} %`;
   const parts = [`${count(job.done)} of ${count(job.total)}`];
-  if (job.rate) parts.push(`${count(Math.round(job.rate))} a second`);
+  if (job.rate >= 1) parts.push(`${count(Math.round(job.rate))} a second`);
   if (job.left_s) parts.push(`${duration(job.left_s)} left`);
   return parts.join(" · ");
 }

@@ -1,5 +1,6 @@
 // The states a page can be in when it has nothing (yet) to show, in one look.
 import { el, icon } from "./dom.js";
+import { shortName } from "./format.js";
 
 /** A picture, a headline, a sentence, and what can be done: [[text, onclick or href, primary], ...]. */
 export function stateBox(picture, title, text, actions = []) {
@@ -26,7 +27,7 @@ export function extraBox(what, extra = "lab") {
 
 /** Torch is there, but this gallery's network runs on an engine that shows no layers. */
 export function engineBox(what, backbone) {
-  return el("div", { class: "notice" }, icon("inside"), el("div", {}, `${what} needs a network with layers and gradients; this gallery's (`, el("code", {}, backbone), ") runs on an engine without them. ",
+  return el("div", { class: "notice" }, icon("inside"), el("div", {}, `${what} needs a network with layers and gradients; this gallery's (`, el("code", {}, shortName(backbone)), ") runs on an engine without them. ",
     "A gallery with any timm or torchvision network shows it: ", el("code", {}, "featurelens index DIR --at OTHER --backbone resnet18"), "."));
 }
 

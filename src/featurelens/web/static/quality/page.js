@@ -88,7 +88,8 @@ function score(one) {
       known ? el("span", { class: "span", style: { left: at(one.low), width: `calc(${at(one.high)} - ${at(one.low)})` } }) : null,
       el("span", { class: "dot", style: { left: at(one.value) } })),
     el("div", { class: "ends", "aria-hidden": "true" }, el("span", {}, number(low)), el("span", {}, number(high))),
-    el("p", {}, one.words || "", words ? ` ${words[0].toUpperCase()}${words.slice(1)}.` : ""));
+    words ? el("p", {}, `${sentence(words)}.`) : null,
+    one.words ? el("details", {}, el("summary", {}, "How it is measured"), el("p", {}, `${sentence(one.words)}.`)) : null);
 }
 
 // The scale of a score: 0 to 1 where that is its nature, else from what is known.
@@ -97,16 +98,19 @@ function ends(one) {
   const [low, high] = [Math.min(...all), Math.max(...all)];
   if (low >= 0 && high <= 1) return [0, 1];
   if (low >= -1 && high <= 1) return [-1, 1];
-  return [Math.min(0, low), nice(high)];
+  return [-nice(-low), nice(high)];
 }
 
+// The next of 1, 2, 5, 10, 20, ... at or above a value; 0 for what lies below.
 function nice(value) {
+  if (value <= 0) return 0;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((one) => one * power).find((one) => one >= value);
+  return [1, 2, 5].map((one) => one * power).find((one) => one >= value) ?? 10 * power;
 }
 
-const number = (value) => (Math.abs(value) >= 100 ? count(Math.round(value)) : value.toPrecision(3)).replace("-", "−");
-const sentence = (text) => text[0].toUpperCase() + text.slice(1);
+const number = (value) => (Math.abs(value) >= 100 || Number.isInteger(value) ? count(Math.round(value)) : value.toPrecision(3)).replace("-", "−");
+// "mAP" and "kNN" keep their letters.
+const sentence = (text) => (/^[a-z]+\b/.test(text) ? text[0].toUpperCase() + text.slice(1) : text);
 
 $("#again").addEventListener("click", run);
 startShell();
