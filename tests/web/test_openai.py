@@ -80,12 +80,12 @@ def test_models(served):
 @pytest.mark.parametrize(
     ("options", "error", "word"),
     [
-        ({"input": "a cat on a mat"}, openai.UnprocessableEntityError, "data URI"),
-        ({"input": "https://example.com/cat.jpg"}, openai.UnprocessableEntityError, "not fetched"),
-        ({"input": ["data:image/png;base64,AAAA"]}, openai.UnprocessableEntityError, "not an image"),
-        ({"input": []}, openai.UnprocessableEntityError, "input"),
+        ({"input": "a cat on a mat"}, openai.BadRequestError, "data URI"),
+        ({"input": "https://example.com/cat.jpg"}, openai.BadRequestError, "not fetched"),
+        ({"input": ["data:image/png;base64,AAAA"]}, openai.BadRequestError, "not an image"),
+        ({"input": []}, openai.BadRequestError, "input"),
         ({"input": uri(1), "model": "text-embedding-3-small"}, openai.NotFoundError, "numpy-16-0"),
-        ({"input": uri(1), "dimensions": 8}, openai.UnprocessableEntityError, "16 numbers"),
+        ({"input": uri(1), "dimensions": 8}, openai.BadRequestError, "16 numbers"),
     ],
 )
 def test_errors_come_as_the_client_s_own_exceptions_with_words(served, options, error, word):

@@ -19,6 +19,7 @@ from featurelens.web.uploads import Upload
 
 SHOWN = 1024
 _PROCESSES = 2
+_MOST_WAIT = 64  # fewer than the threads that answer requests
 _COMMAND = (sys.executable, "-m", "featurelens.web.decode_child")
 
 
@@ -34,7 +35,7 @@ class Decoder:
             "shown": SHOWN,
         }
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
-        self._slots = Semaphore(_PROCESSES)
+        self._slots, self._waiting = Semaphore(_PROCESSES), Semaphore(_MOST_WAIT)
         self._lock = Lock()
         self._alive: set[subprocess.Popen[bytes]] = set()
 
@@ -43,13 +44,14 @@ class Decoder:
         self._idle.put(self._started())
 
     def decode(self, data: bytes) -> Upload:
-        """The image; ImageError if it is none, a 422 problem if decoding it hangs or crashes, 503 if all wait."""
-        if not self._slots.acquire(timeout=4 * self._limits.decode_s):
+        """The image; ImageError if it is none, a 422 problem if decoding it hangs or crashes, 503 if many wait."""
+        if not self._waiting.acquire(blocking=False):
             raise Problem(503, "Too many images wait to be decoded; try again in a moment.")
         try:
-            return self._decoded(data)
+            with self._slots:
+                return self._decoded(data)
         finally:
-            self._slots.release()
+            self._waiting.release()
 
     def close(self) -> None:
         """End the processes."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from threading import RLock
+from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -34,6 +35,7 @@ METHODS = (
 )
 _ATTENTION = ("attention-rollout", "attention-gradient")
 _KEPT = 8
+_MOST_WAIT = 8
 
 
 def lab_is_there() -> bool:
@@ -75,15 +77,15 @@ class Lab:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._network: TorchBackbone | None = None
-        self._lock = RLock()
+        self._lock, self._waiting = Lock(), Semaphore(_MOST_WAIT)
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
     def use(self, key: Any, work: Callable[[TorchBackbone], T]) -> T:
         """What `work` makes of the network, or made of it before under this key.
 
-        A 501 problem (field `extra`) without torch, 409 for a network that has no gradients.
+        A 501 problem (field `extra`) without torch, 409 for a network that has no gradients, 503 if many wait.
         """
-        with self._lock:
+        with self._turn():
             if key not in self._kept:
                 self._network = self._network or self.fresh()
                 self._kept[key] = work(self._network)
@@ -91,6 +93,17 @@ class Lab:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
             return self._kept[key]
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One caller at a time; few may wait, or they would take the threads that answer searches."""
+        if not self._waiting.acquire(blocking=False):
+            raise Problem(503, "Many explanations are being made; try again in a moment.")
+        try:
+            with self._lock:
+                yield
+        finally:
+            self._waiting.release()
 
     def fresh(self) -> TorchBackbone:
         """The network loaded once more, for long work beside what the pages ask."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Condition, Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from featurelens.errors import FeaturelensError
@@ -59,12 +59,12 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._threads: dict[str, Thread] = {}
-        self._changed = Condition()
+        self._lock = Lock()
         self._closed = False
 
     def start(self, kind: str, work: Work) -> tuple[Job, bool]:
         """Start a job; (the one that runs already, False) if there is one of this kind."""
-        with self._changed:
+        with self._lock:
             running = self.running(kind)
             if running is not None:
                 return running, False
@@ -86,7 +86,7 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Newest first."""
-        with self._changed:
+        with self._lock:
             return list(reversed(self._jobs.values()))
 
     def get(self, one: str) -> Job:
@@ -102,14 +102,9 @@ class Jobs:
         job.stop.set()
         return job
 
-    def wait(self, job: Job, turn: int, timeout: float) -> bool:
-        """Wait until a job has changed since `turn`; False if it has not."""
-        with self._changed:
-            return self._changed.wait_for(lambda: job.turn != turn, timeout)
-
     def close(self) -> None:
         """Cancel everything and wait for it."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             for job in self._jobs.values():
                 job.stop.set()
@@ -117,11 +112,10 @@ class Jobs:
             thread.join()
 
     def _change(self, job: Job, **values: Any) -> None:
-        with self._changed:
+        with self._lock:
             for name, value in values.items():
                 setattr(job, name, value)
             job.turn += 1
-            self._changed.notify_all()
 
     def _run(self, job: Job, work: Work) -> None:
         begun = time.perf_counter()
@@ -147,5 +141,5 @@ class Jobs:
         else:
             self._change(job, state="done", left_s=None, result=result)
         finally:
-            with self._changed:
+            with self._lock:
                 self._threads.pop(job.id, None)

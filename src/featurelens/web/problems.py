@@ -60,12 +60,13 @@ def problem_of(error: FeaturelensError) -> Problem:
 
 def answer(path: str, problem: Problem) -> JSONResponse:
     """The problem in the shape that callers of this path expect."""
-    title = HTTPStatus(problem.status).phrase
     if path.startswith("/v1/"):
+        status = 400 if problem.status == 422 else problem.status  # as OpenAI has it
         kind = "invalid_request_error" if problem.status < 500 else "server_error"
         kind = "authentication_error" if problem.status == 401 else kind
         error = {"message": problem.detail, "type": kind, "param": None, "code": None, **problem.more}
-        return JSONResponse({"error": error}, problem.status)
+        return JSONResponse({"error": error}, status)
+    title = HTTPStatus(problem.status).phrase
     body = {"type": "about:blank", "title": title, "status": problem.status, "detail": problem.detail}
     return JSONResponse({**body, **problem.more}, problem.status, media_type="application/problem+json")
 

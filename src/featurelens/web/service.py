@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Hashable, Sequence
+from concurrent.futures import CancelledError, Future
 from pathlib import PurePath
 from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import Depends, Request
@@ -26,6 +27,7 @@ from featurelens.web.problems import Problem, discreet, not_found
 from featurelens.web.results import Results
 from featurelens.web.uploads import Uploads
 
+T = TypeVar("T")
 _ANSWERS = 16_384  # hits held at once by one call of the search
 _WAIT_S = 120.0
 
@@ -68,8 +70,7 @@ class Service:
 
     def embed(self, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Unit vectors of fitted pixels; what several clients ask at once goes through the network together."""
-        waiting = [self._embedder.submit(None, one) for one in pixels]
-        found = [future.result(_WAIT_S) for future in waiting]
+        found = _awaited([self._embedder.submit(None, one) for one in pixels])
         for one in found:
             if isinstance(one, Problem):
                 raise one
@@ -86,7 +87,7 @@ class Service:
         exact: bool | None = None,
     ) -> list[Hit]:
         """`Gallery.search` for a vector, together with what other clients search at the same time."""
-        return self._searcher.submit((k, min_similarity, path, label, exact), vector).result(_WAIT_S)
+        return _awaited([self._searcher.submit((k, min_similarity, path, label, exact), vector)])[0]
 
     def nothing_matches_below(self) -> float | None:
         """The calibrated line of the gallery; measured again when it has grown or shrunk by a tenth."""
@@ -154,7 +155,16 @@ class Service:
         return found
 
 
-def _service(request: Request) -> Service:
+def _awaited(futures: Sequence[Future[T]]) -> list[T]:
+    try:
+        return [future.result(_WAIT_S) for future in futures]
+    except (TimeoutError, CancelledError):
+        for future in futures:
+            future.cancel()
+        raise Problem(503, "The service has too much to do; try again in a moment.") from None
+
+
+async def _service(request: Request) -> Service:
     return request.app.state.service
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
-from anyio import sleep, to_thread
+from anyio import sleep
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from featurelens.web.shown import problems
 from featurelens.web.work import WORK, check_extra
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+_LOOK_S, _ALIVE_S = 0.1, 10.0
 One = Annotated[str, Path(max_length=64)]
 
 
@@ -90,18 +91,19 @@ def events(service: Served, request: Request, id: One) -> StreamingResponse:
     job = service.jobs.get(id)
 
     async def stream() -> AsyncIterator[str]:
-        turn = -1
+        turn, silent = -1, 0.0
         while True:
-            news = await to_thread.run_sync(service.jobs.wait, job, turn, 10.0)
-            running, turn = job.running, job.turn
-            yield (
-                f"data: {_shown(service, request, job).model_dump_json()}\n\n"
-                if news
-                else ": still there\n\n"
-            )
+            running = job.running
+            if job.turn != turn:
+                turn, silent = job.turn, 0.0
+                yield f"data: {_shown(service, request, job).model_dump_json()}\n\n"
+            elif silent >= _ALIVE_S:
+                silent = 0.0
+                yield ": still there\n\n"
             if not running:
                 return
-            await sleep(0.1)
+            await sleep(_LOOK_S)
+            silent += _LOOK_S
 
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 

@@ -28,13 +28,13 @@ def models(service: Served) -> Models:
     return Models(data=[Model(id=readable(service.gallery.spec.name))])
 
 
-@router.get("/models/{model:path}", responses=_errors(404, 422))
+@router.get("/models/{model:path}", responses=_errors(404))
 def model(service: Served, model: str) -> Model:
     """One network."""
     return Model(id=_checked(service.gallery.spec.name, model))
 
 
-@router.post("/embeddings", responses=_errors(404, 408, 413, 422))
+@router.post("/embeddings", responses=_errors(404, 408, 413))
 def embeddings(service: Served, wanted: Wanted) -> Embeddings:
     """The unit vectors of images that are given as data URIs. What several clients send is worked on together."""
     spec = service.gallery.spec
