@@ -168,7 +168,7 @@ def test_any_backbone_takes_an_attention_head_and_is_a_backbone_again() -> None:
     assert torch.allclose(plain(maps).logits, plain.linear(maps.mean((2, 3))))
     with pytest.raises(InvalidInput, match="spatial, cbam, none"):
         AttentionHead(8, 3, attention="focus")
-    with pytest.raises(UnknownName, match="b0"):
+    with pytest.raises(UnknownName, match="b7"):
         EfficientNet.scaled("b9")
     with pytest.raises(InvalidInput, match="pool"):
         as_backbone(torch.nn.Linear(3, 3), name="x", size=8)

@@ -209,8 +209,8 @@ def _checked(dims: Sequence[int]) -> list[int]:
 
 def _units(sources: Sources, dims: Sequence[int]) -> list[Tensor]:
     """Rows of length one, whatever the scale of a source; InvalidInput where the sources are not those of `dims`."""
-    shapes = [list(s.shape) for s in sources]
-    if [s[-1] for s in shapes] != list(dims) or len({s[0] for s in shapes}) > 1:
+    shapes = [list(s.shape) for s in sources] if not torch.compiler.is_compiling() else []  # else: any batch
+    if shapes and ([s[-1] for s in shapes] != list(dims) or len({s[0] for s in shapes}) > 1):
         raise InvalidInput(
             f"The sources have the shapes {shapes}; expected {len(dims)} of the same number of rows, with "
             f"{list(dims)} numbers each."
