@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from featurelens.cli.options import Device, GalleryFolder, Json
+from featurelens.cli.queries import Box, asked, box_of
 from featurelens.cli.terminal import notice, print_json, printable, say, show
 
 if TYPE_CHECKING:
@@ -18,7 +20,21 @@ if TYPE_CHECKING:
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="An image file, or id:N for an image of the gallery.")],
+    query: Annotated[
+        str | None, typer.Argument(help="An image file, or id:N for an image of the gallery.")
+    ] = None,
+    more: Annotated[
+        list[str] | None, typer.Option(help="More like this image, too (file or id:N); repeat for more.")
+    ] = None,
+    less: Annotated[
+        list[str] | None, typer.Option(help="Less like this image (file or id:N); repeat for more.")
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            help="Search for this part of QUERY: LEFT,TOP,RIGHT,BOTTOM as fractions (0 to 1), or in pixels."
+        ),
+    ] = None,
     gallery: GalleryFolder = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many images to show.")] = 10,
     min_similarity: Annotated[
@@ -39,30 +55,72 @@ def search(
     page: Annotated[Path | None, typer.Option(help="Write the page with the pictures to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the images that look most like QUERY."""
+    """Find the images that look most like QUERY, or like several images, or like a part of one."""
     from featurelens.cli.galleries import find_gallery
-    from featurelens.search import Gallery
+    from featurelens.search import Gallery, nothing_matches_below
 
-    by_id = query.startswith("id:")
-    if by_id and not query[3:].isdigit():
-        raise typer.BadParameter(f"'{query}' is not an id; expected id: and a number, e.g. id:12")
-    asked: int | Path = int(query[3:]) if by_id else Path(query)
-    folder = find_gallery(gallery, Path.cwd(), *([] if by_id else [Path(query)]))
+    liked = [asked(text) for text in ([query] if query else []) + (more or [])]
+    disliked = [asked(text) for text in less or []]
+    if not liked:
+        raise typer.BadParameter("give an image to search with: QUERY or --more IMAGE")
+    if box is not None and (len(liked) > 1 or disliked or exact is not None):
+        raise typer.BadParameter(
+            "it is drawn on one image, without --more, --less and --exact", param_hint="--box"
+        )
+    folder = find_gallery(gallery, Path.cwd(), *[one for one in liked if isinstance(one, Path)])
     with Gallery.open(folder, device=device, say=say) as opened:
-        hits = opened.search(asked, k=k, min_similarity=min_similarity, path=path, label=label, exact=exact)
+        limits: Any = {"k": k, "min_similarity": min_similarity, "path": path, "label": label}
+        boxes: list[Box] | None = None
+        line = None
+        if box is not None:
+            hits, boxes = _in_region(opened, liked[0], box, limits)
+        else:
+            hits = _alike(opened, liked, disliked, limits | {"exact": exact})
+            line = nothing_matches_below(opened) if len(liked) == 1 and not disliked else None
         if open_page or page:
-            _write_page(opened, query, asked, hits, page=page, open_it=open_page)
+            name = query or (more or [""])[0]
+            _write_page(opened, name, liked[0], hits, page=page, open_it=open_page)
     if as_json:
-        print_json({"query": query, "gallery": folder, "hits": [_hit_json(hit) for hit in hits]})
+        shown = [asdict(hit) | ({"box": boxes[i]} if boxes else {}) for i, hit in enumerate(hits)]
+        asked_for = {"query": query, "more": more or [], "less": less or [], "box": box}
+        print_json(asked_for | {"gallery": folder, "nothing_matches_below": line, "hits": shown})
         return
     if not hits:
         notice("No image of the gallery passes these limits.")
         return
-    show(hits_table(hits))
+    show(hits_table(hits, boxes=boxes, line=line))
+    if line is not None and hits[0].similarity < line:
+        notice(
+            f"Nothing in the gallery really matches: 19 in 20 of its own images have a nearer one ({line:.2f} or more)."
+        )
 
 
-def hits_table(hits: Sequence[Hit]) -> Table:
-    """The hits as a table: similarity, id, label, file."""
+def _alike(
+    opened: Gallery, liked: Sequence[int | Path], disliked: Sequence[int | Path], limits: dict[str, Any]
+) -> list[Hit]:
+    from featurelens.search import search_like
+
+    if len(liked) == 1 and not disliked:
+        return opened.search(liked[0], **limits)
+    return search_like(opened, liked, less=disliked, **limits)
+
+
+def _in_region(
+    opened: Gallery, query: int | Path, box: str, limits: dict[str, Any]
+) -> tuple[list[Hit], list[Box]]:
+    from featurelens.images.decode import decode
+    from featurelens.search import search_region
+
+    file = opened.image(query).path if isinstance(query, int) else query
+    whole = decode(file, max_pixels=opened.settings.max_pixels)
+    found = search_region(opened, whole.pixels, box_of(box, (whole.width, whole.height)), **limits)
+    return [one.hit for one in found], [one.box for one in found]
+
+
+def hits_table(
+    hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, line: float | None = None
+) -> Table:
+    """The hits as a table: similarity, id, label, file, the part that matches; dim below the line."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -70,27 +128,29 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     table.add_column("similarity", justify="right")
     table.add_column("id", justify="right")
     table.add_column("label", overflow="fold")
+    if boxes is not None:
+        table.add_column("left, top, right, bottom")
     table.add_column("file", overflow="fold")
-    for hit in hits:
+    for i, hit in enumerate(hits):
+        where = [" ".join(f"{at:.2f}" for at in boxes[i])] if boxes is not None else []
         table.add_row(
-            f"{hit.similarity:.3f}", str(hit.id), escape(hit.label or ""), escape(printable(hit.name))
+            f"{hit.similarity:.3f}",
+            str(hit.id),
+            escape(hit.label or ""),
+            *where,
+            escape(printable(hit.name)),
+            style="dim" if line is not None and hit.similarity < line else None,
         )
     return table
 
 
-def _hit_json(hit: Hit) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return asdict(hit)
-
-
 def _write_page(
-    opened: Gallery, query: str, asked: int | Path, hits: Sequence[Hit], *, page: Path | None, open_it: bool
+    opened: Gallery, query: str, first: int | Path, hits: Sequence[Hit], *, page: Path | None, open_it: bool
 ) -> None:
     from featurelens.web.results_page import write_results_page
 
     target = page or opened.folder / "results.html"
-    write_results_page(target, opened, query, asked, hits)
+    write_results_page(target, opened, query, first, hits)
     notice(f"Page: {target}")
     if open_it:
         import webbrowser

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from featurelens.errors import InvalidInput
+from featurelens.features.extract import usable_cores
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.search import rows
+from featurelens.search.copies import Comparison, File, files_of
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
+from featurelens.search.likely import likely_pairs
+from featurelens.search.vectors import Snapshot, sample
 
-_CHUNK = 256
-THRESHOLD = 0.95
+THRESHOLD = 0.75  # agreement of two pictures laid upon each other; see benchmarks/duplicates.py
+_STRANGERS = 0.9  # the share of pairs of random images that are not even looked at
 
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Images of the gallery that show the same picture; the first is the one to keep (most pixels).
+    """Images of the gallery that show the same picture; the first is the one to keep (most pixels, then most bytes).
 
-    "exact": the files hold the same bytes. "near": the same picture, cropped, rescaled, compressed again ... .
-    `how` tells for each member what it is beside the first; `similarity` of a member is its cosine to it.
+    "exact": all files hold the same bytes. "near": the same picture, cropped, rescaled, compressed again, mirrored
+    or recoloured. `how` says for each member what it is beside the first; a member's `similarity` is its cosine to it.
     """
 
     kind: Literal["exact", "near"]
@@ -34,58 +41,102 @@ def find_duplicates(
     gallery: Gallery,
     *,
     threshold: float = THRESHOLD,
-    neighbours: int = 20,
+    neighbours: int = 10,
+    exact_only: bool = False,
     path: str | None = None,
     label: str | None = None,
+    workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[DuplicateGroup]:
-    """All groups of duplicates, the largest first; nothing is changed or deleted."""
-    finder, root = gallery.finder, gallery.images_folder
-    with finder.reading() as connection:
-        snapshot = finder.nearest.snapshot(connection)
-        wanted = set(rows.ids_where(connection, path, label).tolist())
-        hashes = dict(
-            connection.execute("SELECT id, hash FROM images WHERE status = 'indexed' AND length(hash) > 0")
-        )
-    ids = np.concatenate([block.ids for block in snapshot.blocks] or [np.empty(0, np.int64)])
-    parent = {int(one): int(one) for one in ids if int(one) in wanted}
+    """All groups of images that show the same picture, the largest first. Nothing is changed or deleted.
 
-    def top(one: int) -> int:
-        while parent[one] != one:
-            parent[one] = parent[parent[one]]
-            one = parent[one]
+    Same bytes are the same file. Else each image's `neighbours` nearest vectors are candidates, and their pictures are
+    laid upon each other: a copy agrees everywhere, by `threshold` or more (1 at best), a merely similar photo does
+    not. `path` and `label` restrict the search as in `Gallery.search`. Images whose files cannot be read are compared
+    by vector alone. Raises InvalidInput.
+    """
+    if not 0 < threshold <= 1 or neighbours < 1:
+        raise InvalidInput(
+            f"threshold is {threshold} and neighbours {neighbours}; give a threshold between 0 and 1 and at least "
+            "1 neighbour."
+        )
+    with gallery.finder.reading() as connection:
+        snapshot = gallery.finder.nearest.snapshot(connection)
+        files = files_of(connection, gallery.images_folder)
+        wanted = rows.ids_where(connection, path, label).tolist()
+    sets = _Sets(one for one in wanted if one in files)
+    for twins in _same_bytes(sets.all, files):
+        sets.join(twins)
+    comparison = Comparison(files, max_pixels=gallery.settings.max_pixels, threshold=threshold)
+    if not exact_only:
+        alone = {sets.top(one) for one in sets.all}
+        meter = Meter(len(alone), on_progress)
+        pairs = likely_pairs(
+            gallery.finder.nearest, snapshot, alone, neighbours=neighbours, least=_strangers(snapshot)
+        )
+        with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="featurelens-pairs") as pool:
+            for done, some in pairs:
+                unknown = [pair for pair in some if sets.top(pair[0]) != sets.top(pair[1])]
+                for pair in comparison.copies(unknown, pool):
+                    sets.join(pair)
+                meter.step(done)
+    groups = [_group(gallery, members, files, comparison) for members in sets.groups()]
+    return sorted(groups, key=lambda group: (-len(group.members), group.members[0].name))
+
+
+def _strangers(snapshot: Snapshot) -> float:
+    """The cosine that most pairs of images stay below."""
+    rows = sample(snapshot, 512)
+    cosines = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
+    return float(np.quantile(cosines, _STRANGERS)) if len(cosines) >= 1000 else 0.0
+
+
+def _same_bytes(ids: Iterable[int], files: dict[int, File]) -> list[list[int]]:
+    by_hash: dict[bytes, list[int]] = defaultdict(list)
+    for one in ids:
+        digest = files[one].hash
+        if digest is not None:
+            by_hash[digest].append(one)
+    return [some for some in by_hash.values() if len(some) > 1]
+
+
+def _group(
+    gallery: Gallery, ids: list[int], files: dict[int, File], comparison: Comparison
+) -> DuplicateGroup:
+    order = sorted(ids, key=lambda one: files[one].rank)
+    vectors = np.stack([gallery.vector(one) for one in order])
+    with gallery.finder.reading() as connection:
+        hits = rows.hits_of(
+            connection, gallery.images_folder, order, np.clip(vectors @ vectors[0], -1, 1).tolist()
+        )
+    how = tuple("keep" if one == order[0] else comparison.how(order[0], one) for one in order)
+    first = files[order[0]].hash
+    same = first is not None and all(files[one].hash == first for one in order)
+    return DuplicateGroup("exact" if same else "near", tuple(hits), how)
+
+
+class _Sets:
+    """Which images belong together so far."""
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._parent = {one: one for one in ids}
+
+    @property
+    def all(self) -> list[int]:
+        return list(self._parent)
+
+    def top(self, one: int) -> int:
+        while self._parent[one] != one:
+            self._parent[one] = one = self._parent[self._parent[one]]
         return one
 
-    first: dict[bytes, int] = {}
-    for one in parent:
-        digest = hashes.get(one)
-        if digest is not None:
-            parent[top(one)] = top(first.setdefault(digest, one))
-    meter = Meter(len(parent), on_progress)
-    for block in snapshot.blocks:
-        for start in range(0, len(block.ids), _CHUNK):
-            part = [
-                i for i in range(start, min(start + _CHUNK, len(block.ids))) if int(block.ids[i]) in parent
-            ]
-            if not part:
-                continue
-            found, cosines = finder.nearest.search(snapshot, block.vectors[part], neighbours + 1)
-            for i, near, values in zip(part, found, cosines, strict=True):
-                for other, value in zip(near.tolist(), values.tolist(), strict=True):
-                    if value >= threshold and other in parent:
-                        parent[top(int(block.ids[i]))] = top(other)
-            meter.step(len(part))
-    together: dict[int, list[int]] = defaultdict(list)
-    for one in parent:
-        together[top(one)].append(one)
-    groups = []
-    for members in (m for m in together.values() if len(m) > 1):
-        with finder.reading() as connection:
-            hits = rows.hits_of(connection, root, members, [1.0] * len(members))
-        hits.sort(key=lambda hit: (-hit.width * hit.height, hit.name))
-        same = [hashes.get(hit.id) == hashes.get(hits[0].id) for hit in hits]
-        keep = gallery.vector(hits[0].id)
-        hits = [replace(hit, similarity=float(gallery.vector(hit.id) @ keep)) for hit in hits]
-        how = tuple("same bytes" if s else "near" for s in same)
-        groups.append(DuplicateGroup("exact" if all(same) else "near", tuple(hits), how))
-    return sorted(groups, key=lambda group: (-len(group.members), group.members[0].name))
+    def join(self, ids: Iterable[int]) -> None:
+        first, *others = sorted(self.top(one) for one in ids)
+        for other in others:
+            self._parent[other] = first
+
+    def groups(self) -> list[list[int]]:
+        together: dict[int, list[int]] = defaultdict(list)
+        for one in self._parent:
+            together[self.top(one)].append(one)
+        return [members for members in together.values() if len(members) > 1]

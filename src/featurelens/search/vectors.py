@@ -144,6 +144,17 @@ def write_cache(connection: sqlite3.Connection, folder: Path, dim: int, epoch: s
         connection.execute("COMMIT")
 
 
+def sample(snapshot: Snapshot, most: int) -> Float32[np.ndarray, "row dim"]:
+    """Up to `most` of the living rows, evenly spread over the order of indexing."""
+    step = max(1, -(-snapshot.alive // most))
+    parts, before = [], 0
+    for block in snapshot.blocks:
+        at = np.arange(len(block.ids)) if block.dead is None else np.flatnonzero(~block.dead)
+        parts.append(np.asarray(block.vectors[at[-before % step :: step]]))
+        before += len(at)
+    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+
 def positions(ids: Int[np.ndarray, " row"], wanted: Int[np.ndarray, " wanted"]) -> Int[np.ndarray, " found"]:
     """Where the wanted ids stand in ascending `ids`; those that are not there are left out."""
     at = np.searchsorted(ids, wanted)

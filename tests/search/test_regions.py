@@ -1,0 +1,171 @@
+"""search_region: what is inside a box is found again in other pictures, and where."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featurelens.errors import BackboneError, InvalidInput
+from featurelens.search import Gallery, search_region, tokens, windows
+from featurelens.search.windows import best_window, scaling
+from fixtures.copied import photo
+from oracles.window import best_place, overlap
+
+THING = (0.3, 0.25, 0.7, 0.75)  # where the thing lies in the query
+PLACES = {"planted-left.png": (20, 60, 140, 180), "planted-right.png": (190, 30, 310, 150)}
+
+
+@pytest.fixture(scope="module")
+def thing():
+    return photo(100, 160, 160)
+
+
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory, thing):
+    """Twenty pictures, two of which also hold the thing."""
+    photos = tmp_path_factory.mktemp("photos")
+    for seed in range(18):
+        photo(seed).save(photos / f"{seed:02d}.png")
+    for i, (name, (left, top, right, bottom)) in enumerate(PLACES.items()):
+        whole = photo(20 + i)
+        whole.paste(thing.resize((right - left, bottom - top)), (left, top))
+        whole.save(photos / name)
+    with Gallery.create(photos, backbone="embedded") as opened:
+        opened.update()
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def query(thing):
+    whole = photo(50, 320, 400)
+    whole.paste(thing, (120, 80))
+    return np.asarray(whole)
+
+
+def test_the_pictures_that_hold_the_thing_come_first_with_the_right_box(gallery, query):
+    found = search_region(gallery, query, THING, k=5)
+    assert {one.hit.name for one in found[:2]} == set(PLACES)
+    for one in found[:2]:
+        left, top, right, bottom = PLACES[one.hit.name]
+        assert overlap(one.box, (left / 320, top / 240, right / 320, bottom / 240)) > 0.5
+    similarities = [one.hit.similarity for one in found]
+    assert similarities == sorted(similarities, reverse=True)
+    assert similarities[1] > similarities[2] + 0.05
+
+
+def test_the_whole_query_finds_other_pictures_than_its_part(gallery, query):
+    assert {hit.name for hit in gallery.search(query, k=2)} != set(PLACES)
+
+
+def test_the_query_may_be_an_image_of_the_gallery(gallery):
+    (one,) = [hit for hit in gallery.images() if hit.name == "planted-left.png"]
+    box = (20 / 320, 60 / 240, 140 / 320, 180 / 240)
+    for form in (one, one.id, one.path, str(one.path), "planted-left.png"):
+        first, second = search_region(gallery, form, box, k=2)
+        assert first.hit.id == one.id
+        assert overlap(first.box, box) > 0.5
+        assert second.hit.name == "planted-right.png"
+
+
+def test_the_maps_are_kept_and_can_be_deleted(gallery, query, monkeypatch):
+    kept = gallery.folder / tokens.FOLDER
+    shutil.rmtree(kept, ignore_errors=True)
+    fresh = search_region(gallery, query, THING, k=20)
+    files = sorted(kept.rglob("*.npz"))
+    assert len(files) == 20
+    with monkeypatch.context() as patched:
+        patched.setattr(tokens.TokenMaps, "_decoded", None)  # nothing is decoded again
+        assert search_region(gallery, query, THING, k=20) == fresh
+    files[0].write_bytes(b"torn")
+    files[1].unlink()
+    assert search_region(gallery, query, THING, k=20) == fresh
+
+
+def test_no_more_maps_are_kept_than_allowed(gallery, query, monkeypatch):
+    kept = gallery.folder / tokens.FOLDER
+    shutil.rmtree(kept, ignore_errors=True)
+    monkeypatch.setattr(tokens, "KEPT", 1)
+    monkeypatch.setattr(tokens.TokenMaps, "_place", lambda self, digest: kept / "00" / f"{digest.hex()}.npz")
+    search_region(gallery, query, THING)
+    assert len(list(kept.rglob("*.npz"))) <= 2  # threads that write at once may each keep one
+    shutil.rmtree(kept)
+
+
+def test_limits(gallery, query):
+    found = search_region(gallery, query, THING, k=20)
+    assert search_region(gallery, query, THING, k=3) == found[:3]
+    least = found[4].hit.similarity
+    assert search_region(gallery, query, THING, k=20, min_similarity=least) == found[:5]
+    only = search_region(gallery, query, THING, path="planted-*")
+    assert {one.hit.name for one in only} == set(PLACES)
+
+
+def test_a_file_that_is_gone_is_left_out(tmp_path, query):
+    for seed in range(3):
+        photo(seed, 60, 80).save(tmp_path / f"{seed}.png")
+    with Gallery.create(tmp_path, backbone="embedded") as gallery:
+        gallery.update()
+        (tmp_path / "1.png").unlink()
+        assert {one.hit.name for one in search_region(gallery, query, THING)} == {"0.png", "2.png"}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (4, 4), (8, 8)])
+def test_the_best_window_is_that_of_looking_everywhere(shape):
+    random = np.random.default_rng(0)
+    maps = random.normal(size=(1, 12, 8, 8)).astype(np.float32)
+    units = scaling([maps]).units(maps)[0]
+    template = random.normal(size=(*shape, 12)).astype(np.float32)
+    template /= np.linalg.norm(template, axis=-1, keepdims=True)
+    window = best_window(units, template)
+    score, top, left = best_place(units, template)
+    assert window.score == pytest.approx(score, abs=1e-6)
+    assert (window.top, window.left, window.bottom, window.right) == (
+        top,
+        left,
+        top + shape[0],
+        left + shape[1],
+    )
+
+
+def test_scaling_is_mean_and_spread_over_all_tokens():
+    random = np.random.default_rng(1)
+    maps = [random.normal(3, 2, (n, 5, 4, 4)).astype(np.float32) for n in (1, 2)]
+    tokens_of_all = np.concatenate([m.transpose(0, 2, 3, 1).reshape(-1, 5) for m in maps])
+    found = scaling(maps)
+    np.testing.assert_allclose(found.mean, tokens_of_all.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(found.spread, tokens_of_all.std(0), rtol=1e-5)
+
+
+def test_sabotage_without_the_windows_the_box_is_wrong(gallery, query, monkeypatch):
+    from featurelens.search import regions
+
+    def first_place(tokens_of, template):
+        high, wide = template.shape[:2]
+        return windows.Window(1.0, 0, 0, high, wide)
+
+    monkeypatch.setattr(regions, "best_window", first_place)
+    found = {one.hit.name: one.box for one in search_region(gallery, query, THING, k=20)}
+    left, top, right, bottom = PLACES["planted-right.png"]
+    assert overlap(found["planted-right.png"], (left / 320, top / 240, right / 320, bottom / 240)) < 0.5
+
+
+@pytest.mark.parametrize(
+    "box", [(0.5, 0, 0.5, 1), (0.6, 0, 0.5, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.2), (0, 0, 200, 100)]
+)
+def test_a_box_that_is_none_is_refused(gallery, query, box):
+    with pytest.raises(InvalidInput, match="as fractions of width and height"):
+        search_region(gallery, query, tuple(map(float, box)))
+
+
+def test_a_vector_has_no_regions_and_some_backbones_have_no_map(gallery, tmp_path):
+    with pytest.raises(InvalidInput, match="A vector has no regions"):
+        search_region(gallery, np.ones(512, np.float32), THING)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    with (
+        Gallery.create(tmp_path, backbone="classic:colour") as flat,
+        pytest.raises(BackboneError, match="gives no map"),
+    ):
+        search_region(flat, tmp_path / "red.png", THING)
