@@ -14,6 +14,7 @@ from featurelens.adapt.tuning import Tuning
 from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
 from featurelens.cli.assess import assess
+from featurelens.cli.duplicates import duplicates
 from featurelens.cli.explain import explain
 from featurelens.cli.extract import extract
 from featurelens.cli.index import index
@@ -26,7 +27,7 @@ from featurelens.cli.tune import tune
 from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
 from featurelens.features import extract as extract_features
-from featurelens.search import Gallery
+from featurelens.search import Gallery, find_duplicates
 from featurelens.web.app import make_app
 
 PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
@@ -34,6 +35,7 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, Gallery.update),
     (index, load_backbone),
     (search, Gallery.search),
+    (duplicates, find_duplicates),
     (serve, make_app),
     (layers, load_backbone),
     (explain, load_backbone),
