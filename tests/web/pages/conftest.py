@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo photos, indexed: 6 folders would do, but all of them take but seconds."""
+    """The demo photos, indexed, and a file that is no picture."""
     pytest.importorskip("skimage", reason="the demo photos come with scikit-image")
     folder = tmp_path_factory.mktemp("demo")
     make_samples(folder)
@@ -49,4 +50,17 @@ def site(photos: Path) -> Iterator[str]:
 def vast() -> Iterator[str]:
     """The pages on 100,000 images that are made up."""
     with serving(vast_service(100_000)) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def lab(shared: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Forty of the demo photos with a real MobileNetV2, which has layers and gradients."""
+    folder = tmp_path_factory.mktemp("lab")
+    for photo in sorted(photos.glob("*/*0[0-2].jpg"))[:40]:
+        shutil.copy(photo, folder)
+    network = f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}"
+    with Gallery.create(folder, backbone=network) as gallery:
+        gallery.update()
+    with serving(make_app(folder)) as address:
         yield address

@@ -46,7 +46,7 @@ def test_no_serious_problem(browser: Browser, site: str, axe: str, theme: str, s
         )
         for name, (address, ready) in PAGES.items():
             page.goto(address.format(a=a, b=b, c=c))
-            page.wait_for_selector(ready, timeout=60_000)
+            page.wait_for_selector(ready, timeout=30_000, state="attached")
             problems = check(page, axe)
             if problems:
                 found[name] = problems

@@ -10,6 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 from fixtures.watched import PHONE, watched
 
 
+DRAWN = "[...document.querySelectorAll('.layer img')].slice(0, 4).every((one) => one.naturalWidth > 0)"
+
+
 def ids(page: Page, name: str) -> list[int]:
     """Ids of the images whose name begins so."""
     return page.evaluate(
@@ -29,7 +32,7 @@ def test_why_shows_both_pictures_their_maps_and_lines(browser: Browser, site: st
         expect(page.locator("#value")).to_have_text(re.compile(r"0\.\d{3}"))
         page.wait_for_function("[...document.querySelectorAll('.view img')].every((i) => i.naturalWidth > 0)")
         expect(page.locator(".wires .wire")).to_have_count(5)
-        page.get_by_label(re.compile("^Lines")).fill("2")
+        page.locator("#lines").fill("2")
         expect(page.locator(".wires .wire")).to_have_count(2)
         page.get_by_role("button", name="Pictures").click()
         expect(page.locator(".view canvas").first).to_be_hidden()
@@ -88,12 +91,27 @@ def test_a_picture_goes_through_the_network(browser: Browser, site: str) -> None
         page.locator("#grid .tile > a").first.click()
         expect(page).to_have_url(re.compile(r"/image/\d+"))
         expect(page.locator("#name")).to_contain_text(".jpg")
-        expect(page.locator(".layer").first).to_contain_text("channels at", timeout=60_000)
-        assert page.locator(".layer").count() >= 3
-        page.wait_for_function(
-            "[...document.querySelectorAll('.layer img')].slice(0, 4).every((i) => i.naturalWidth > 0)"
-        )
-        expect(page.locator("#maps .said").first).to_contain_text(re.compile("rust"), timeout=60_000)
+        expect(page.locator(".layer")).to_have_count(1)
+        page.wait_for_function(DRAWN)
+        expect(page.locator("#maps")).to_contain_text("embedded")
+
+
+@pytest.mark.slow
+def test_a_picture_goes_through_a_real_network_from_edges_to_parts(browser: Browser, lab: str) -> None:
+    with watched(browser, lab) as (page, _):
+        page.goto("/image/1")
+        expect(page.locator(".layer")).to_have_count(5, timeout=60_000)
+        page.wait_for_function(DRAWN)
+        page.locator("#maps").scroll_into_view_if_needed()
+        expect(page.locator("#maps .said").first).to_contain_text("rust", timeout=60_000)
+        page.get_by_role("button", name="Layer-CAM").click()
+        expect(page.locator("#maps article")).to_have_count(2)
+        expect(page.locator("#maps .said").nth(1)).to_contain_text("rust", timeout=60_000)
+        page.locator(".layer").nth(3).locator("a").first.click()
+        page.get_by_role("button", name="Look at all units").click()
+        expect(page.locator("#answers img").first).to_be_visible(timeout=120_000)
+        page.goto("/why?like=1&id=2&method=grad-cam")
+        expect(page.locator("#verdict .chip")).to_contain_text("rust", timeout=60_000)
 
 
 def test_duplicates_are_looked_for_listed_and_exported(browser: Browser, site: str) -> None:

@@ -19,7 +19,7 @@ let over = "0";
 async function choose() {
   $("#choose").hidden = false;
   const pages = new PagesOfImages({ onpage: (first, last) => grid.filled(first, last) });
-  const grid = new VirtualGrid($("#grid"), { tile: tileMaker({ href: (item) => `/image/${item.id}`, label: "Look inside" }), need: pages.need });
+  const grid = new VirtualGrid($("#grid"), { tile: tileMaker({ href: (item) => `/image/${item.id}` }), need: pages.need });
   try {
     await pages.start();
     grid.set({ count: pages.total, itemAt: pages.itemAt });

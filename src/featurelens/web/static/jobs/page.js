@@ -61,7 +61,7 @@ async function loadSkipped() {
 }
 
 fill($("#starts"), KINDS.map(([kind, title, text]) => {
-  const button = el("button", { type: "button", "aria-label": title, onclick: () => start(kind, button) }, "Start");
+  const button = el("button", { type: "button", "aria-label": `Start: ${title}`, onclick: () => start(kind, button) }, "Start");
   return el("div", { class: "card start" }, el("h3", {}, title), el("p", {}, text), button);
 }));
 startShell();

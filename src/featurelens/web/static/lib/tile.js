@@ -3,7 +3,7 @@ import { el, icon } from "./dom.js";
 import { baseName, folderOf, similarity } from "./format.js";
 
 /** Make tiles whose link is `href(item)`; `actions` are [{icon, text, run(item, button), always}], `decorate(root, item)` is free. */
-export function tileMaker({ href, actions = [], label = null, decorate = null, onpick = null }) {
+export function tileMaker({ href, actions = [], decorate = null, onpick = null }) {
   return () => {
     const img = el("img", { alt: "", decoding: "async", draggable: "false" });
     const region = el("span", { class: "region", hidden: true });
@@ -15,7 +15,7 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
     const first = el("span", { class: "first" }, value, bar, plain);
     const name = el("span", { class: "name" });
     const link = el("a", { href: "#" }, picture, el("span", { class: "text" }, first, name));
-    const buttons = actions.map((action) => el("button", { type: "button", class: action.always ? "always" : "", onclick: (event) => action.run(current, event.currentTarget) }, icon(action.icon)));
+    const buttons = actions.map((action) => el("button", { type: "button", class: action.always ? "always" : "", "aria-label": action.text, title: action.text, onclick: (event) => action.run(current, event.currentTarget) }, icon(action.icon)));
     const root = el("div", { class: "tile" }, link, buttons.length ? el("div", { class: "quick" }, buttons) : null);
     let current;
     img.addEventListener("load", () => img.classList.add("here"));
@@ -42,9 +42,8 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
       root.classList.toggle("beyond", Boolean(item.beyond));
       name.textContent = known ? baseName(item.name) : (item.label ?? folderOf(item.name));
       link.href = href(item);
-      link.title = item.label ? `${item.name} · ${item.label}` : item.name;
-      link.setAttribute("aria-label", `${item.name}${known ? `, similarity ${similarity(item.similarity)}` : ""}${label ? `. ${label}` : ""}`);
-      buttons.forEach((button, i) => { const text = `${actions[i].text}: ${baseName(item.name)}`; button.setAttribute("aria-label", text); button.title = actions[i].text; });
+      const title = item.label ? `${item.name} · ${item.label}` : item.name;
+      if (link.title !== title) link.title = title;
       showRegion(region, item);
       decorate?.(root, item, index);
       if (!same || !img.getAttribute("src")) {
@@ -59,15 +58,15 @@ export function tileMaker({ href, actions = [], label = null, decorate = null, o
 
     function clear() {
       current = undefined;
-      link.setAttribute("aria-label", "Loading");
       img.removeAttribute("src");
       img.classList.remove("here");
       picture.classList.remove("broken");
       region.hidden = true;
-      value.textContent = name.textContent = plain.textContent = "";
+      value.textContent = plain.textContent = "";
+      name.textContent = "…";
       bar.hidden = true;
     }
-    return { root, show, clear };
+    return { root, show, clear, focusable: [link, ...buttons] };
   };
 }
 

@@ -10,7 +10,7 @@ const FAST = 6;             // pixels a millisecond from which on pictures wait 
 
 export class VirtualGrid {
   /**
-   * `tile(): {root, show(item, index, hasty), clear()}` makes one empty tile; `need(first, last)` is told which items
+   * `tile(): {root, focusable, show(item, index, hasty), clear()}` makes one empty tile; `need(first, last)` is told which items
    * are wanted; `onkey(event, item, index)` gets the keys the grid does not use.
    */
   constructor(box, { tile, need = () => {}, onkey = () => {}, onend = () => {}, width = 190, text = 45, gap = 14 }) {
@@ -144,7 +144,7 @@ export class VirtualGrid {
   showIn(tile, index, hasty) {
     tile.hasty = hasty;
     tile.root.setAttribute("aria-posinset", index + 1);
-    tile.root.setAttribute("aria-setsize", this.source.count);
+    if (tile.of !== this.source.count) tile.root.setAttribute("aria-setsize", (tile.of = this.source.count));
     tile.show(this.source.itemAt(index), index, hasty);
     this.reach(tile, index === this.active);
   }
@@ -186,7 +186,9 @@ export class VirtualGrid {
   }
 
   reach(tile, yes) {
-    for (const one of tile.root.querySelectorAll("a, button")) one.tabIndex = yes ? 0 : -1;
+    if (tile.reached === yes) return;
+    tile.reached = yes;
+    for (const one of tile.focusable) one.tabIndex = yes ? 0 : -1;
   }
 
   key(event) {

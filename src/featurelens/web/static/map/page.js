@@ -17,11 +17,11 @@ const LIKE = 12;             // of which this many can be the query
 const plane = $("#plane");
 const view = new View();
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-const dots = el("canvas", { "aria-hidden": "true" });
+let dots = el("canvas", { "aria-hidden": "true" });
 const above = el("canvas", { "aria-hidden": "true" });
 const peek = el("div", { class: "peek", hidden: true });
 plane.append(dots, above, peek);
-const painter = new URLSearchParams(location.search).has("flat") ? flatPainter(dots) : glPainter(dots) || flatPainter(dots);
+const painter = choosePainter();
 const pictures = new Pictures(above, soon);
 const pen = above.getContext("2d");
 
@@ -40,6 +40,18 @@ const dark = () => getComputedStyle(document.documentElement).colorScheme === "d
 const codes = () => points[by].codes;
 const passes = (i) => only === null || codes()[i] === only;
 const size = () => Math.max(3.2, Math.min(13, (points.x.length > 20000 ? 3 : points.x.length > 3000 ? 4.5 : 7) * view.zoom ** 0.3));
+
+// `?paint=webgl` and `?paint=canvas` are for tests and for those who want to compare.
+function choosePainter() {
+  const wish = new URLSearchParams(location.search).get("paint");
+  const found = wish === "canvas" ? null : glPainter(dots, wish === "webgl");
+  if (found) return found;
+  // A canvas that was asked for WebGL gives nothing else any more.
+  const fresh = dots.cloneNode();
+  dots.replaceWith(fresh);
+  dots = fresh;
+  return flatPainter(dots);
+}
 
 function soon() {
   waiting ||= requestAnimationFrame(draw);

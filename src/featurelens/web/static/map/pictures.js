@@ -16,51 +16,54 @@ export class Pictures {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!this.on) return;
-    const places = this.choose(view, points, passes);
-    for (const [i, x, y] of places) {
-      const picture = this.picture(points.ids[i], moving);
+    for (const [i, x, y] of this.choose(view, points, passes)) {
+      const picture = this.picture(points.ids[i], moving, ratio);
       if (!picture) continue;
-      const scale = SIDE / Math.max(picture.width, picture.height);
-      const [w, h] = [picture.width * scale, picture.height * scale];
+      const [w, h] = [picture.width / ratio, picture.height / ratio];
       context.fillStyle = colour(i);
       context.beginPath();
       context.roundRect(x - w / 2 - 2, y - h / 2 - 2, w + 4, h + 4, 5);
       context.fill();
-      context.save();
-      context.beginPath();
-      context.roundRect(x - w / 2, y - h / 2, w, h, 3.5);
-      context.clip();
       context.drawImage(picture, x - w / 2, y - h / 2, w, h);
-      context.restore();
     }
   }
 
-  // Points are tried in a fixed order, so that pictures stay where they are while the map moves.
+  // Points are tried in a fixed order, so that pictures stay where they are while the map moves. One loop, no
+  // objects: it runs in every frame.
   choose(view, points, passes) {
-    const cellSide = SIDE + 8;
-    const across = Math.ceil(view.width / cellSide) + 3;
-    const taken = new Map();
+    const side = SIDE + 8;
+    const across = Math.ceil(view.width / side) + 2;
+    const down = Math.ceil(view.height / side) + 2;
+    const taken = new Float32Array(2 * across * down).fill(-1e6);
     const found = [];
     const tried = Math.min(points.x.length, 30000);
     const stride = points.x.length / tried;
+    const { scale } = view;
+    const [left, top] = [view.width / 2 - view.x * scale, view.height / 2 + view.y * scale];
     for (let n = 0; n < tried && found.length < MOST; n += 1) {
       const i = Math.floor(n * stride);
-      const [x, y] = view.toScreen(points.x[i], points.y[i]);
-      if (x < 0 || y < 0 || x > view.width || y > view.height || !passes(i)) continue;
-      const [col, row] = [Math.floor(x / cellSide), Math.floor(y / cellSide)];
-      let free = true;
-      for (let r = row - 1; free && r <= row + 1; r += 1) for (let c = col - 1; free && c <= col + 1; c += 1) {
-        const other = taken.get(r * across + c);
-        if (other && Math.abs(other[0] - x) < cellSide && Math.abs(other[1] - y) < cellSide) free = false;
-      }
-      if (!free) continue;
-      taken.set(row * across + col, [x, y]);
+      const x = left + points.x[i] * scale;
+      const y = top - points.y[i] * scale;
+      if (x < 0 || y < 0 || x > view.width || y > view.height) continue;
+      const at = (1 + Math.floor(y / side)) * across + 1 + Math.floor(x / side);
+      if (this.crowded(taken, at, across, x, y, side) || !passes(i)) continue;
+      taken[2 * at] = x;
+      taken[2 * at + 1] = y;
       found.push([i, x, y]);
     }
     return found;
   }
 
-  picture(id, moving) {
+  crowded(taken, at, across, x, y, side) {
+    for (let row = at - across; row <= at + across; row += across) {
+      for (let cell = Math.max(0, row - 1); cell <= row + 1 && 2 * cell < taken.length; cell += 1) {
+        if (Math.abs(taken[2 * cell] - x) < side && Math.abs(taken[2 * cell + 1] - y) < side) return true;
+      }
+    }
+    return false;
+  }
+
+  picture(id, moving, ratio) {
     const known = this.cache.get(id);
     if (known instanceof ImageBitmap) return known;
     if (known || moving || this.asked >= 12) return null;
@@ -68,11 +71,24 @@ export class Pictures {
     this.asked += 1;
     const image = new Image();
     image.src = `/api/v1/images/${id}/thumbnail?side=96`;
-    image.decode().then(() => createImageBitmap(image)).then((bitmap) => this.cache.set(id, bitmap), () => this.cache.set(id, "none")).finally(() => {
+    image.decode().then(() => rounded(image, ratio)).then((bitmap) => this.cache.set(id, bitmap), () => this.cache.set(id, "none")).finally(() => {
       this.asked -= 1;
       for (const old of this.cache.keys()) { if (this.cache.size <= KEPT) break; this.cache.delete(old); }
       this.changed();
     });
     return null;
   }
+}
+
+// Scaled and cut to round corners once, so that a frame only has to copy it.
+function rounded(image, ratio) {
+  const scale = (SIDE * ratio) / Math.max(image.naturalWidth, image.naturalHeight);
+  const [w, h] = [Math.max(1, Math.round(image.naturalWidth * scale)), Math.max(1, Math.round(image.naturalHeight * scale))];
+  const canvas = new OffscreenCanvas(w, h);
+  const context = canvas.getContext("2d");
+  context.beginPath();
+  context.roundRect(0, 0, w, h, 3.5 * ratio);
+  context.clip();
+  context.drawImage(image, 0, 0, w, h);
+  return canvas.transferToImageBitmap();
 }

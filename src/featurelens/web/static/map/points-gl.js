@@ -14,10 +14,10 @@ void main() {
   gl_FragColor = vec4(tint.rgb, 1.0) * tint.a * edge;
 }`;
 
-/** A painter for a canvas, or null where there is no WebGL. */
-export function glPainter(canvas) {
+/** A painter for a canvas, or null where there is no WebGL, or one that is played by the processor. */
+export function glPainter(canvas, always = false) {
   const gl = canvas.getContext("webgl", { antialias: false, premultipliedAlpha: true, alpha: true });
-  if (!gl) return null;
+  if (!gl || (!always && isSoftware(gl))) return null;
   const program = gl.createProgram();
   for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
     const shader = gl.createShader(kind);
@@ -63,4 +63,10 @@ export function glPainter(canvas) {
       gl.drawArrays(gl.POINTS, 0, many);
     },
   };
+}
+
+// Without a graphics card the plain canvas is faster than WebGL in software.
+function isSoftware(gl) {
+  const about = gl.getExtension("WEBGL_debug_renderer_info");
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(about ? gl.getParameter(about.UNMASKED_RENDERER_WEBGL) : gl.getParameter(gl.RENDERER));
 }

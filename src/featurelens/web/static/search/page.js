@@ -41,7 +41,6 @@ function menu(item, button) {
 
 const tile = tileMaker({
   href: (item) => addressOf({ ...state, like: [item.id], unlike: [], upload: null, box: null, min: null }),
-  label: "Search with it",
   onpick: (item) => actions.only(item),
   actions: [
     { icon: "plus", text: "More like this", run: (item) => actions.more(item) },
