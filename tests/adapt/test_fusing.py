@@ -46,7 +46,7 @@ def test_weights_go_to_the_source_that_tells_something(planted, by: str) -> None
 def test_attention_learns_the_classes(planted) -> None:
     sources, labels, _ = planted
     before = fused(fuse("concat", sources), sources)
-    after = fused(fuse("attention", sources, labels=labels, dim=16, heads=2, epochs=30), sources)
+    after = fused(fuse("attention", sources, labels=labels, dim=16, heads=2), sources)
 
     def apart(rows: np.ndarray) -> float:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
