@@ -4,7 +4,7 @@ import { gallery, get } from "../lib/api.js";
 import { count, counted } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { progressCard } from "../lib/progress-card.js";
-import { startShell, toast } from "../lib/shell.js";
+import { sayWhere, startShell, toast } from "../lib/shell.js";
 import { problemBox } from "../lib/state.js";
 
 const KINDS = [
@@ -39,7 +39,7 @@ async function start(kind, button) {
 
 function ended(job) {
   if (job.kind === "index") {
-    gallery(true).then((info) => { $("#where").textContent = `${info.name} · ${counted(info.images, "image")}`; }, () => {});
+    gallery(true).then(sayWhere, () => {});
     loadSkipped();
   }
 }
@@ -62,7 +62,7 @@ async function loadSkipped() {
 
 fill($("#starts"), KINDS.map(([kind, title, text]) => {
   const button = el("button", { type: "button", "aria-label": `Start: ${title}`, onclick: () => start(kind, button) }, "Start");
-  return el("div", { class: "card start" }, el("h3", {}, title), el("p", {}, text), button);
+  return el("div", { class: "card start" }, el("h2", {}, title), el("p", {}, text), button);
 }));
 startShell();
 load();

@@ -86,15 +86,25 @@ function showShortcuts() {
 }
 
 function showGallery(info) {
-  $("#where").textContent = `${info.name} · ${counted(info.images, "image")}`;
+  sayWhere(info);
   const job = info.indexing;
   if (job && (job.state === "running" || job.state === "queued")) showRunning(job);
+}
+
+/** Which gallery this is, and how large. */
+export function sayWhere(info) {
+  $("#where").textContent = `${info.name} · ${counted(info.images, "image")}`;
 }
 
 /** The pill in the bar while something runs; click it for the jobs. */
 export function showRunning(job) {
   const pill = $("#running");
+  let told = performance.now();
   const draw = (now) => {
+    if (performance.now() - told > 2500) {
+      told = performance.now();
+      document.dispatchEvent(new CustomEvent("job-went-on", { detail: now }));
+    }
     const share = now.total ? now.done / now.total : 0;
     pill.hidden = false;
     $(".ring", pill).style.setProperty("--done", `${Math.max(4, 100 * share)}%`);

@@ -138,9 +138,9 @@ worker.onmessage = ({ data }) => {
   only = null;
   painter.points(points.x, points.y);
   recolour();
-  $("#how").textContent = points.method === "pca" ? `Principal components${points.ready ? "." : "; a finer layout is being made."}` : `Laid out by ${points.method === "opentsne" ? "t-SNE" : points.method}.`;
+  $("#how").textContent = points.method === "pca" ? "Principal components." : `Laid out by ${points.method === "opentsne" ? "t-SNE" : points.method}.`;
   if (points.missing) $("#how").textContent += ` ${counted(points.missing, "image")} came later.`;
-  if (!points.ready) gallery().then((info) => { if (info.extras?.maps !== false) better(); }, () => {});
+  if (!points.ready) gallery().then((info) => { if (info.extras?.maps !== false && !info.indexing) better(); }, () => {});
   return undefined;
 };
 

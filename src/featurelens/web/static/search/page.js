@@ -3,7 +3,7 @@ import { $, $$, el, fill } from "../lib/dom.js";
 import { gallery, upload } from "../lib/api.js";
 import { count } from "../lib/format.js";
 import { openMenu } from "../lib/menu.js";
-import { forPage, startShell, toast } from "../lib/shell.js";
+import { forPage, sayWhere, startShell, toast } from "../lib/shell.js";
 import { problemBox } from "../lib/state.js";
 import { tileMaker } from "../lib/tile.js";
 import { VirtualGrid } from "../lib/virtual-grid.js";
@@ -157,7 +157,25 @@ function setUpControls() {
     else return;
     event.preventDefault();
   });
-  document.addEventListener("job-ended", () => gallery(true).then((now) => { info = now; show(); toast(`${count(now.images)} images are indexed.`); }));
+  document.addEventListener("job-went-on", () => gallery(true).then(news, () => {}));
+  document.addEventListener("job-ended", () => gallery(true).then((now) => { news(now); toast(`${count(now.images)} images are indexed.`); }, () => {}));
+}
+
+// The folder is being indexed: more images, perhaps more folders and labels.
+function news(now) {
+  info = now;
+  sayWhere(now);
+  fillFilters();
+  results.refresh(now);
+}
+
+function fillFilters() {
+  options($("#path"), info.folders, "All folders");
+  options($("#label"), info.labels, "All labels");
+  $("#path").value = state.path;
+  $("#label").value = state.label;
+  $("#path").parentElement.hidden = !info.folders.length;
+  $("#label").parentElement.hidden = !info.labels.length;
 }
 
 function options(select, values, all) {
@@ -169,9 +187,6 @@ setUpControls();
 startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Choose a picture"], ["Esc", "Clear the query"]]);
 gallery().then((said) => {
   info = said;
-  options($("#path"), said.folders || [], "All folders");
-  options($("#label"), said.labels || [], "All labels");
-  $("#label").parentElement.hidden = !(said.labels || []).length;
-  $("#path").parentElement.hidden = !(said.folders || []).length;
+  fillFilters();
   return show();
 }, (error) => results.nothing(problemBox(error, () => location.reload())));

@@ -37,10 +37,11 @@ export class Results {
     }
   }
 
-  async browse(signal) {
+  async browse(signal, keep = false) {
     const pages = new PagesOfImages({ label: this.state.label, path: this.state.path, onpage: (first, last) => this.grid.filled(first, last), onerror: () => {} });
     await pages.start();
     if (signal.aborted) return pages.stop();
+    this.pages?.stop();
     this.pages = pages;
     this.hits = [];
     this.onhits([], null);
@@ -48,7 +49,14 @@ export class Results {
     const limited = this.state.path || this.state.label;
     this.heading(limited ? "Filtered images" : "All images", limited ? `${count(pages.total)} of ${counted(this.info.images, "image")}` : counted(pages.total, "image"));
     if (!pages.total) return this.nothing(limited ? noneHere(this.onshow) : emptyGallery());
-    return this.show({ count: pages.total, itemAt: pages.itemAt });
+    return this.show({ count: pages.total, itemAt: pages.itemAt }, keep);
+  }
+
+  /** While the folder is being indexed: show what has come, unless the reader is elsewhere in the grid. */
+  async refresh(info) {
+    this.info = info;
+    if (hasQuery(this.state) || scrollY > 300 || this.grid.box.contains(document.activeElement)) return;
+    await this.browse(this.stopper.signal, true).catch(() => {});
   }
 
   async search(signal, keep = false) {
