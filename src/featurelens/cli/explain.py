@@ -125,6 +125,8 @@ def _print(found: Explanation, written: list[Path]) -> None:
     _table([*rows, ("backbone", found.backbone)], written)
     if found.trust is None:
         notice("How far to trust it: add --check.")
+    elif found.trust.level != "good" and found.settings.get("baseline") == "black":
+        notice("A black baseline does not see what is dark in the image; try --set baseline=blur.")
 
 
 def _table(rows: list[tuple[str, str]], written: list[Path]) -> None:

@@ -126,8 +126,11 @@ def explain_many(
         x01 = network.prepare(pixels)
         x = network.normalize(x01)
         goal = to_target(target, network, x)
-        quick = folded(network, x[:1]) if method in MANY_PASSES else network
-        question = Question(network, x01, x, scorer(quick, goal))
+        quick = folded(network, x[:1]) if check or method in MANY_PASSES else network
+        score = scorer(
+            quick if method in MANY_PASSES else network, goal
+        )  # layers are read from the network itself
+        question = Question(network, x01, x, score)
         found = answer(method, question, options)
         chunk = settings(method, options)["chunk"]
         values = scores(question.score, x, torch.arange(len(x), device=x.device), chunk=chunk)
@@ -141,8 +144,9 @@ def explain_many(
         if check:
             from featurelens.see.trust import trust_of
 
+            asked = replace(question, score=scorer(quick, goal))
             explained = [
-                replace(e, trust=trust_of(question, goal, i, e, options)) for i, e in enumerate(explained)
+                replace(e, trust=trust_of(asked, goal, i, e, options)) for i, e in enumerate(explained)
             ]
     return explained
 
