@@ -23,7 +23,7 @@ def test_what_is_served(client, photos: Path):
     assert (told["images"], told["skipped"], told["dim"]) == (13, 1, 16)
     assert told["folders"] == ["cat", "dog"]
     assert told["fit"] == {"rows": 32, "cols": 32, "mode": "squash"}
-    assert told["extras"].keys() == {"lab"}
+    assert told["extras"].keys() == {"lab", "maps"}
     assert told["indexing"] is None
 
 

@@ -26,7 +26,7 @@ def test_counts_and_times(client):
     before = samples(client.get("/metrics").text)
     for _ in range(3):
         client.post("/api/v1/search", json={"ids": [1]})
-    client.get('/api/v1/images/"\n/file')
+    client.get('/api/v1/images/"%0A/file')
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     after = samples(answer.text)

@@ -72,7 +72,7 @@ def make_app(
     app.state.service = service
     for subject in SUBJECTS:
         app.include_router(subject.router)
-    describe(app, token=token is not None)
+    describe(app, token=bool(token))
     add_pages(app)
     add_handlers(app)
     app.add_middleware(Metered, meters=service.meters)

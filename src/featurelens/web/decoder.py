@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -20,7 +21,12 @@ from featurelens.web.uploads import Upload
 SHOWN = 1024
 _PROCESSES = 2
 _MOST_WAIT = 64  # fewer than the threads that answer requests
-_COMMAND = (sys.executable, "-m", "featurelens.web.decode_child")
+_COMMAND = (
+    sys.executable,
+    "-P",
+    "-m",
+    "featurelens.web.decode_child",
+)  # -P: no modules from the folder it is started in
 
 
 class Decoder:
@@ -100,7 +106,8 @@ class Decoder:
 
     def _started(self) -> subprocess.Popen[bytes]:
         pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-        process = subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, stderr=nowhere)
+        known = {name: value for name, value in os.environ.items() if "TOKEN" not in name}
+        process = subprocess.Popen(_COMMAND, stdin=pipe, stdout=pipe, stderr=nowhere, env=known)
         with self._lock:
             self._alive.add(process)
         return process

@@ -7,6 +7,7 @@ the answers; the checks of Host, Origin and Sec-Fetch-Site shut both out.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import ipaddress
 from collections.abc import Collection
@@ -36,6 +37,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
 }
 
 
@@ -48,7 +50,9 @@ class Guard:
     def __init__(
         self, app: ASGIApp, *, token: str | None, hosts: Collection[str] = (), limits: Limits | None = None
     ) -> None:
-        self._app, self._token, self._limits = app, token, limits or Limits()
+        self._app, self._limits = app, limits or Limits()
+        self._token = token.encode() if token else None
+        self._cookie = hashlib.sha256(b"cookie " + (self._token or b"")).hexdigest()  # tells no token
         self._held = _Held()
         self._hosts = LOCAL | {host.lower() for host in hosts}
 
@@ -94,24 +98,26 @@ class Guard:
         if self._token is None or path in _OPEN:
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if scope["method"] == "GET" and self._right(query.pop("token", [""])[0]):
+        if scope["method"] == "GET" and self._right(query.pop("token", [""])[0].encode()):
             return self._let_in(path, urlencode(query, doseq=True), secure=scope["scheme"] == "https")
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if (scheme.lower() == "bearer" and self._right(given)) or self._right(_cookie(headers)):
+        if scheme.lower() == "bearer" and self._right(given.strip().encode("latin-1")):
+            return None
+        if hmac.compare_digest(_cookie(headers).encode(), self._cookie.encode()):
             return None
         problem = Problem(401, "This service wants its token: send 'Authorization: Bearer TOKEN'.")
         refused = answer(path, problem)
         refused.headers["www-authenticate"] = "Bearer"
         return refused
 
-    def _right(self, given: str) -> bool:
-        return hmac.compare_digest(given.strip().encode("utf-8", "replace"), (self._token or "").encode())
+    def _right(self, given: bytes) -> bool:
+        return self._token is not None and hmac.compare_digest(given, self._token)
 
     def _let_in(self, path: str, query: str, *, secure: bool) -> Response:
         """Keep the token in a cookie that scripts and other sites cannot use, and out of the address bar."""
         path = "/" + path.lstrip("/\\")  # two slashes would name another server
         response = RedirectResponse(f"{path}?{query}" if query else path, 303)
-        response.set_cookie(COOKIE, self._token or "", httponly=True, samesite="strict", secure=secure)
+        response.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict", secure=secure)
         return response
 
     def _check_host(self, headers: Headers) -> None:

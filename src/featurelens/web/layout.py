@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -38,9 +39,9 @@ class Layout:
     def load(cls, file: Path) -> Layout | None:
         """The layout in a file, or None."""
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as held:
                 return cls(str(held["method"]), held["ids"], held["places"], held["cluster"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -46,20 +47,20 @@ def from_data_uri(text: str) -> bytes:
         raise Problem(422, "The data URI is not valid base64.") from None
 
 
-def pixels_of(service: Service, one: int | None, upload: str | None) -> np.ndarray:
-    """Fitted pixels of an image of the gallery, or of an upload."""
+def source_of(service: Service, one: int | None, upload: str | None) -> Path | bytes:
+    """The file of an image of the gallery, or the bytes of an upload."""
     if (one is None) == (upload is None):
         raise Problem(422, "Give either an id or an upload.")
-    if upload is not None:
-        return service.uploads.get(upload).fitted
-    assert one is not None
+    if one is not None:
+        return service.original(one).path
+    return service.uploads.get(upload or "").data
+
+
+def pixels_of(service: Service, source: Path | bytes) -> np.ndarray:
+    """A source as the network takes it: fitted pixels."""
     settings = service.gallery.settings
-    return decode(
-        service.original(one).path,
-        fit=service.gallery.spec.fit,
-        exact=settings.exact,
-        max_pixels=settings.max_pixels,
-    ).pixels
+    fit = service.gallery.spec.fit
+    return decode(source, fit=fit, exact=settings.exact, max_pixels=settings.max_pixels).pixels
 
 
 def vector_of(service: Service, asked: Asked) -> np.ndarray:

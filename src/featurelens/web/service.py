@@ -7,16 +7,16 @@ import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import PurePath
-from threading import Lock
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import Depends, Request
 
 from featurelens.features.units import unit_rows, why_unfit
-from featurelens.search import Gallery, Hit, nothing_matches_below
+from featurelens.search import Gallery, Hit
 from featurelens.search.listing import Listing
 from featurelens.web.batcher import Batcher
+from featurelens.web.calibrated import Calibrated
 from featurelens.web.decoder import Decoder
 from featurelens.web.explaining import Lab
 from featurelens.web.jobs import Jobs
@@ -36,7 +36,7 @@ class Service:
     """One gallery being served; close it at the end."""
 
     def __init__(self, gallery: Gallery, *, limits: Limits, token: str | None, device: str) -> None:
-        self.gallery, self.limits, self.device, self._token = gallery, limits, device, token
+        self.gallery, self.limits, self.device, self._exposed = gallery, limits, device, bool(token)
         self.listing = Listing(gallery)
         self.uploads = Uploads(limits.kept)
         self.jobs, self.meters = Jobs(), Meters()
@@ -48,8 +48,7 @@ class Service:
             gallery.spec.fit, exact=settings.exact, max_pixels=settings.max_pixels, limits=limits
         )
         self.started = time.time()
-        self._calibrated: tuple[int, float | None] | None = None
-        self._calibrating = Lock()
+        self.calibrated = Calibrated(gallery)
         self._embedder: Batcher[np.ndarray, np.ndarray | Problem] = Batcher(
             self._embed_batch, most=64, name="embed"
         )
@@ -89,14 +88,6 @@ class Service:
         """`Gallery.search` for a vector, together with what other clients search at the same time."""
         return _awaited([self._searcher.submit((k, min_similarity, path, label, exact), vector)])[0]
 
-    def nothing_matches_below(self) -> float | None:
-        """The calibrated line of the gallery; measured again when it has grown or shrunk by a tenth."""
-        with self._calibrating:
-            images = len(self.gallery)
-            if self._calibrated is None or abs(images - self._calibrated[0]) > 0.1 * self._calibrated[0]:
-                self._calibrated = images, nothing_matches_below(self.gallery)
-            return self._calibrated[1]
-
     def image(self, one: int) -> Hit:
         """An image by id; a 404 problem if there is none."""
         found = self.listing.hits([one])
@@ -117,6 +108,7 @@ class Service:
     def close(self) -> None:
         """Stop the jobs and the queues, then close the gallery."""
         self.jobs.close()
+        self.calibrated.close()
         self._embedder.close()
         self._searcher.close()
         self.decoder.close()
@@ -129,7 +121,7 @@ class Service:
             local = ipaddress.ip_address(host).is_loopback
         except ValueError:
             local = host in ("", "testclient")
-        return self._token is not None or not local
+        return self._exposed or not local
 
     def _embed_batch(self, key: Hashable, items: Sequence[np.ndarray]) -> list[np.ndarray | Problem]:
         raw = self.gallery.backbone.embed(np.stack(items))

@@ -10,6 +10,7 @@ from featurelens.search import Hit
 
 ID = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Box = Annotated[list[Fraction], Field(min_length=4, max_length=4)]
 
 
 class ShownHit(BaseModel):
@@ -22,7 +23,7 @@ class ShownHit(BaseModel):
     width: int
     height: int
     thumbnail: str
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
 
 
 def shown(hit: Hit, **more: Any) -> ShownHit:

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from featurelens.see import similarity
 from featurelens.web.explaining import METHODS
 from featurelens.web.pictures import data_uri
-from featurelens.web.queries import pixels_of
+from featurelens.web.queries import pixels_of, source_of
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, problems
 
 router = APIRouter(prefix="/api/v1", tags=["why"])
-Region = tuple[int, int]
+Region = Annotated[list[int], Field(min_length=2, max_length=2)]
 _LINES = 12
 
 
@@ -59,7 +59,7 @@ class Matched(BaseModel):
 
     similarity: float
     kind: Literal["split", "left out", "map only"]
-    residual: tuple[float, float]
+    residual: Annotated[list[float], Field(min_length=2, max_length=2)]
     a: Map
     b: Map
     lines: list[Bond]
@@ -98,16 +98,16 @@ class Explained(BaseModel):
 @router.post("/match", responses=problems(404, 408, 409, 413, 422))
 def match(service: Served, pair: Pair) -> Matched:
     """The similarity of two images, split over their regions, and which region answers which."""
-    first = pixels_of(service, pair.query.id, pair.query.upload)
-    found = similarity(service.gallery.backbone, first, pixels_of(service, pair.id, None))
+    first = source_of(service, pair.query.id, pair.query.upload)
+    found = similarity(service.gallery.backbone, first, source_of(service, pair.id, None))
     lines = [
-        Bond(a=line.first, b=line.second, share=line.strength, strength=line.strength)
+        Bond(a=list(line.first), b=list(line.second), share=line.strength, strength=line.strength)
         for line in found.lines(_LINES)
     ]
     return Matched(
         similarity=found.cosine,
         kind=found.kind,
-        residual=found.residual,
+        residual=list(found.residual),
         a=Map(**_grid(found.a), picture=data_uri(found.pixels[0])),
         b=Map(**_grid(found.b), picture=data_uri(found.pixels[1])),
         lines=lines,
@@ -117,18 +117,19 @@ def match(service: Served, pair: Pair) -> Matched:
 @router.post("/explain", responses=problems(404, 408, 409, 413, 422, 501))
 def explain(service: Served, why: Why) -> Explained:
     """Where in an image the network's answer comes from; `check` says how far to trust the map (takes longer)."""
-    pixels = pixels_of(service, why.id, None)
-    query = None if why.query is None else pixels_of(service, why.query.id, why.query.upload)
-    key = ("explain", why.method, why.check, pixels.tobytes(), None if query is None else query.tobytes())
+    image = source_of(service, why.id, None)
+    query = None if why.query is None else source_of(service, why.query.id, why.query.upload)
 
     def work(network: Any) -> Any:
         from featurelens.see.explanation import explain as explain_image
         from featurelens.see.targets import likeness
 
-        goal = None if query is None else likeness(network, query, name="the query")
-        return explain_image(network, pixels, method=why.method, target=goal, check=why.check)
+        goal = None
+        if query is not None:
+            goal = likeness(network, pixels_of(service, query), name="the query")
+        return explain_image(network, image, method=why.method, target=goal, check=why.check)
 
-    found = service.lab.use(key, work)
+    found = service.lab.use(("explain", why.model_dump_json()), work)
     return Explained(
         map=_grid(found.values),
         picture=data_uri(found.pixels),

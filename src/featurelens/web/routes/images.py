@@ -88,7 +88,7 @@ def gallery(service: Served) -> ShownGallery:
         fit={"rows": fit.rows, "cols": fit.cols, "mode": fit.mode},
         labels=list(contents.labels),
         folders=[readable(folder) for folder in contents.folders],
-        nothing_matches_below=service.nothing_matches_below(),
+        nothing_matches_below=service.calibrated.line(),
         extras={"lab": lab_is_there(), "maps": find_spec("openTSNE") is not None},
         methods=methods_of(service),
         layers=lab_is_there() and bool(methods_of(service) or opened.spec.map_channels),

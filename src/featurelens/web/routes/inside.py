@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from featurelens.web.explaining import has_gradients, lab_is_there, last_map
 from featurelens.web.pictures import png
 from featurelens.web.problems import not_found
-from featurelens.web.queries import pixels_of
+from featurelens.web.queries import pixels_of, source_of
 from featurelens.web.service import Served, Service
 from featurelens.web.shown import ShownHit, problems, shown
 
@@ -172,18 +172,18 @@ def _strongest(found: FeatureMaps, most: int) -> list[Channel]:
 
 def _maps(service: Service, one: int) -> dict[str, FeatureMaps]:
     """The stages of a network with layers; else its last map, which every exported network gives too."""
-    pixels = pixels_of(service, one, None)
+    image = source_of(service, one, None)
     spec = service.gallery.spec
     if lab_is_there() and not has_gradients(spec.name) and spec.map_channels:
-        return {"map": last_map(service.gallery.backbone, pixels)}
+        return {"map": last_map(service.gallery.backbone, pixels_of(service, image))}
 
     def work(network: TorchBackbone) -> dict[str, FeatureMaps]:
         from featurelens.see.channel_maps import layer_maps
         from featurelens.see.depths import stage_layers
 
-        return {found.layer: found for found in layer_maps(network, pixels, stage_layers(network))}
+        return {found.layer: found for found in layer_maps(network, image, stage_layers(network))}
 
-    return service.lab.use(("layers", pixels.tobytes()), work)
+    return service.lab.use(("layers", one), work)
 
 
 def _layer(service: Service, one: int, layer: str) -> FeatureMaps:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from featurelens.search import search_region
 from featurelens.web.queries import Asked, one_image, vector_of
 from featurelens.web.service import Served
-from featurelens.web.shown import ID, Fraction, ShownHit, problems, shown
+from featurelens.web.shown import ID, Box, ShownHit, problems, shown
 
 router = APIRouter(prefix="/api/v1", tags=["search"])
 Text = Annotated[str, Field(max_length=4096)]
@@ -29,7 +29,7 @@ class Search(BaseModel):
     less: Annotated[list[ID], Field(max_length=100)] = []
     upload: Annotated[str, Field(max_length=64)] | None = None
     image: str | None = None
-    box: tuple[Fraction, Fraction, Fraction, Fraction] | None = None
+    box: Box | None = None
     k: Annotated[int, Field(ge=1, le=5000)] = 60
     min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
     path: Text | None = None
@@ -53,15 +53,16 @@ def search(service: Served, asked: Search) -> Found:
     query = Asked(asked.ids, asked.less, asked.upload, asked.image)
     filters = {"min_similarity": asked.min_similarity, "path": asked.path, "label": asked.label}
     if asked.box is not None:
+        left, top, right, bottom = asked.box
         source = one_image(service, query)
-        found = search_region(service.gallery, source, asked.box, k=asked.k, **filters)
-        hits = [shown(one.hit, box=one.box) for one in found]
+        found = search_region(service.gallery, source, (left, top, right, bottom), k=asked.k, **filters)
+        hits = [shown(one.hit, box=list(one.box)) for one in found]
     else:
         vector = vector_of(service, query)
         hits = [shown(hit) for hit in service.search(vector, k=asked.k, exact=asked.exact, **filters)]
     return Found(
         hits=hits,
         took_ms=1000 * (time.perf_counter() - started),
-        nothing_matches_below=service.nothing_matches_below(),
+        nothing_matches_below=service.calibrated.line(),
         query=asked.model_dump(exclude_unset=True, exclude={"image"}),
     )
