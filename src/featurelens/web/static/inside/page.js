@@ -68,10 +68,7 @@ async function show() {
 async function loadLayers() {
   fill($("#layers"), el("div", { class: "tiles" }, Array.from({ length: 8 }, () => el("div", { class: "skeleton", style: { "aspect-ratio": "1" } }))));
   ({ layers } = await get(`/images/${id}/layers`));
-  await Promise.all(layers.map(async (layer) => {
-    const { channels } = await get(`/images/${id}/layers/${encodeURIComponent(layer.name)}/channels.json?limit=${SHOWN}`);
-    layer.strongest = channels;
-  }));
+  if (layers.length === 1) $("#layers-title").textContent = "What the network sees";
   fill($("#layers"), layers.map((layer, depth) => section(layer, depth)));
 }
 
@@ -87,7 +84,7 @@ function fillTiles(tiles, layer) {
   const base = `${address(`/images/${id}/layers/`)}${encodeURIComponent(layer.name)}`;
   tiles.classList.toggle("by-itself", over === "0");
   const colours = el("li", {}, el("span", {}, el("img", { src: `${base}/colours.png`, alt: `Main directions of ${layer.name}`, loading: "lazy" }), "main directions"));
-  const shown = layer.strongest;
+  const shown = layer.strongest.slice(0, SHOWN);
   fill(tiles, colours, shown.map(({ channel, peak }) => el("li", {}, el(units ? "a" : "span", units ? { href: `/unit?${new URLSearchParams({ layer: layer.name, unit: channel })}`, title: `Its largest answer here is ${peak.toPrecision(3)}. Which images drive it most?` } : {},
     el("img", { src: `${base}/channels/${channel}.png?over=${over}`, alt: `Channel ${channel} of ${layer.name}`, loading: "lazy" }), `channel ${channel}`))));
 }

@@ -48,5 +48,5 @@ function heatOf(share) {
   const low = Math.min(ramp.length - 2, Math.floor(at));
   const rest = at - low;
   const colour = ramp[low].map((value, i) => Math.round(value + rest * (ramp[low + 1][i] - value)));
-  return [...colour, Math.round(255 * 0.86 * Math.abs(share) ** 0.75)];
+  return [...colour, Math.round(255 * 0.86 * Math.abs(share) ** 1.4)];
 }

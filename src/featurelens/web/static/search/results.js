@@ -129,7 +129,7 @@ export class Results {
 const taken = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 function weak(best, line) {
-  return notice("care", `Nothing here really matches. The best similarity is ${similarity(best.similarity)}; below ${similarity(line)}, unrelated images of this gallery are as alike.`);
+  return notice("care", `Nothing here really matches. The best similarity is ${similarity(best.similarity)}; 95 % of the images of this gallery have a neighbour above ${similarity(line)}.`);
 }
 
 function noneHere(onshow) {
