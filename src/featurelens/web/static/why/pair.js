@@ -70,7 +70,8 @@ export class Pair {
       const boxes = [line.a, line.b].map((region, at) => this.region(at, region, home));
       const [from, to] = boxes.map((box) => [box.x + box.width / 2, box.y + box.height / 2]);
       const bend = (to[0] - from[0]) * 0.28;
-      const d = `M${from} C${from[0] + bend},${from[1]} ${to[0] - bend},${to[1]} ${to}`;
+      const lift = ((i % 3) - 1) * home.width * 0.035;   // lines between the same rows would lie on each other
+      const d = `M${from} C${from[0] + bend},${from[1] + lift} ${to[0] - bend},${to[1] + lift} ${to}`;
       const width = thick * (1.5 + 2.5 * (line.strength ?? 1));
       return svg("g", { "data-line": i }, boxes.map((box) => [
         svg("rect", { ...box, rx: 3, stroke: "rgb(0 0 0 / 65%)", "stroke-width": thick * 5 }), svg("rect", { ...box, rx: 3, stroke: colour, "stroke-width": thick * 2.5 })]),
