@@ -7,8 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from fixtures.watched import PHONE, watched
-
+from fixtures.watched import PHONE, until, watched
 
 DRAWN = "[...document.querySelectorAll('.layer img')].slice(0, 4).every((one) => one.naturalWidth > 0)"
 
@@ -30,7 +29,7 @@ def test_why_shows_both_pictures_their_maps_and_lines(browser: Browser, site: st
         a, b, *_rest = ids(page, "coffee/")
         page.goto(f"/why?like={a}&id={b}")
         expect(page.locator("#value")).to_have_text(re.compile(r"0\.\d{3}"))
-        page.wait_for_function("[...document.querySelectorAll('.view img')].every((i) => i.naturalWidth > 0)")
+        until(page, "[...document.querySelectorAll('.view img')].every((i) => i.naturalWidth > 0)")
         expect(page.locator(".wires .wire")).to_have_count(5)
         page.locator("#lines").fill("2")
         expect(page.locator(".wires .wire")).to_have_count(2)
@@ -92,7 +91,7 @@ def test_a_picture_goes_through_the_network(browser: Browser, site: str) -> None
         expect(page).to_have_url(re.compile(r"/image/\d+"))
         expect(page.locator("#name")).to_contain_text(".jpg")
         expect(page.locator(".layer")).to_have_count(1)
-        page.wait_for_function(DRAWN)
+        until(page, DRAWN)
         expect(page.locator("#maps")).to_contain_text("embedded")
 
 
@@ -101,7 +100,7 @@ def test_a_picture_goes_through_a_real_network_from_edges_to_parts(browser: Brow
     with watched(browser, lab) as (page, _):
         page.goto("/image/1")
         expect(page.locator(".layer")).to_have_count(5, timeout=60_000)
-        page.wait_for_function(DRAWN)
+        until(page, DRAWN)
         page.locator("#maps").scroll_into_view_if_needed()
         expect(page.locator("#maps .said").first).to_contain_text("rust", timeout=60_000)
         page.get_by_role("button", name="Layer-CAM").click()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from fixtures.watched import PHONE, watched
+from fixtures.watched import PHONE, until, watched
 
 TILE = "#grid .tile:not([hidden])"
 
@@ -139,7 +139,7 @@ def test_a_rectangle_on_the_query_searches_by_that_part(browser: Browser, site: 
         page.locator(f"{TILE} > a").first.click()
         picture = page.locator("#query .held")
         expect(picture.locator("img")).to_be_visible()
-        page.wait_for_function("document.querySelector('#query .held img').naturalWidth > 0")
+        until(page, "document.querySelector('#query .held img').naturalWidth > 0")
         area = picture.bounding_box()
         assert area is not None
         with page.expect_response("**/api/v1/search") as answer:

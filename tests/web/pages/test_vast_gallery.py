@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Browser, expect
 
-from fixtures.watched import traced, watched
+from fixtures.watched import traced, until, watched
 
 SCROLL = """async ({steps, by}) => {
     for (let i = 0; i < steps; i += 1) {
@@ -57,7 +57,7 @@ def test_the_place_in_the_grid_is_kept_when_one_comes_back(browser: Browser, vas
         expect(page.locator("#title")).to_have_text("Most similar")
         page.go_back()
         expect(page.locator("#title")).to_have_text("All images")
-        page.wait_for_function("scrollY > 100000")
+        until(page, "scrollY > 100000")
         assert page.evaluate("scrollY") == before
 
 

@@ -17,6 +17,8 @@ import { Threshold } from "./threshold.js";
 const wide = matchMedia("(min-width: 901px)");
 let state = readState();
 let info = null;
+let shows = 0;
+let settled = false;   // whether what the address says is on the page, so that the place in it means something
 
 const whyOf = (item) => `/why?${new URLSearchParams(state.upload ? { upload: state.upload, id: item.id } : { like: state.like[0] ?? item.id, id: item.id })}`;
 const actions = {
@@ -94,6 +96,9 @@ function change(changes) {
 }
 
 async function show() {
+  const mine = ++shows;
+  const y = history.state?.y;
+  settled = false;
   $("#path").value = state.path;
   $("#label").value = state.label;
   showLimited();
@@ -101,7 +106,9 @@ async function show() {
   const found = results.load(state, info);
   picturesOf(state).then(drawCard, () => drawQuery($("#query"), readState(""), new Map(), { choose: bring.choose }));
   await found;
-  restorePlace();
+  if (mine !== shows) return;
+  if (y) scrollTo({ top: y });
+  settled = true;
 }
 
 function drawCard(pictures) {
@@ -122,11 +129,7 @@ function showLimited() {
 
 // The place in the grid belongs to the entry of the history.
 function keepPlace() {
-  history.replaceState({ ...history.state, y: scrollY }, "");
-}
-
-function restorePlace() {
-  if (history.state?.y) scrollTo({ top: history.state.y });
+  if (settled) history.replaceState({ ...history.state, y: scrollY }, "");
 }
 
 function storedSize() {
@@ -148,6 +151,7 @@ function setUpControls() {
   unfold();
   wide.addEventListener("change", unfold);
   addEventListener("popstate", () => { state = readState(); show(); });
+  addEventListener("scrollend", keepPlace);
   addEventListener("pagehide", keepPlace);
   document.addEventListener("keydown", (event) => {
     if (!forPage(event)) return;
