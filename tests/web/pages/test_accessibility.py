@@ -34,9 +34,12 @@ def axe() -> str:
     return AXE.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", ["desk", "phone"])
-def test_no_serious_problem(browser: Browser, site: str, axe: str, theme: str, size: str) -> None:
+BOTH = [("desk", "light"), ("phone", "dark")]
+REST = [pytest.param(*pair, marks=pytest.mark.slow) for pair in (("desk", "dark"), ("phone", "light"))]
+
+
+@pytest.mark.parametrize(("size", "theme"), [*BOTH, *REST])
+def test_no_serious_problem(browser: Browser, site: str, axe: str, size: str, theme: str) -> None:
     found: dict[str, list[str]] = {}
     options = {**(PHONE if size == "phone" else DESKTOP), "color_scheme": theme}
     with watched(browser, site, **options) as (page, faults):
