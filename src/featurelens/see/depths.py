@@ -67,16 +67,15 @@ class Hierarchy:
             shown = stage.order[: self.channels]
             tiles = [stage.colours(side=side)] + [stage.tile(c, side=side, over=True) for c in shown]
             grid = " x ".join(map(str, stage.maps.shape[1:]))
-            captions = [f"{len(stage.maps)} channels at {grid}", *(f"channel {c}" for c in shown)]
+            captions = ["main directions", *(f"channel {c}" for c in shown)]
             if self.pictures:
                 tiles.append(_fitted(stage.pixels, side))
                 captions.append("the image")
                 for picture in self.pictures[i]:
                     tiles.append(_fitted(picture.pixels, side))
                     captions.append("what it seeks" if picture.alive else "no response")
-            rows.append(
-                sheet(tiles, captions=captions, columns=len(shown) + 1, title=stage.layer, text=11, gap=6)
-            )
+            title = f"{stage.layer}: {len(stage.maps)} channels of {grid}"
+            rows.append(sheet(tiles, captions=captions, columns=len(shown) + 1, title=title, text=11, gap=6))
         image = sheet([_fitted(self.stages[0].pixels, 2 * side)], gap=6)
         return _stacked([image, *rows])
 
