@@ -78,7 +78,8 @@ def fuse_backbones(
     sources = split(found.vectors, [b.spec for b in loaded])
     labelled = found.labels is not None and len(set(found.labels) - {""}) > 1
     if kind in TRAINED and (train == "views" or (train == "auto" and not labelled)):
-        again = extract(images, _Augmented(side_by_side, seed), **(options | {"store": None}))
+        anew: dict[str, Any] = {**options, "store": None}
+        again = extract(images, _Augmented(side_by_side, seed), **anew)
         assert isinstance(again, Features)
         row = {one: n for n, one in enumerate(again.ids)}
         both = [n for n, one in enumerate(found.ids) if one in row]

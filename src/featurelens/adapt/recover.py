@@ -17,7 +17,7 @@ from featurelens.nn.cells import DIRECTIONS
 from featurelens.nn.descriptor import Descriptor
 
 ARCHITECTURE = "resnet18"
-OPTIONS = {"channels": [32, 64, 128, 256]}
+OPTIONS: dict[str, Any] = {"channels": [32, 64, 128, 256]}
 
 
 def recovered(file: Path = FOLDER / "model.onnx") -> Descriptor:

@@ -51,7 +51,7 @@ def _embedded(learner: Learner) -> None:
 
 def _timm(name: str, recipe: Recipe, say: Callable[[str], None]) -> Start:
     loaded: Any = load_backbone(name, engine="torch", device="cpu", say=say)
-    module = getattr(loaded, "module", None)
+    module: Any = getattr(loaded, "module", None)
     config = getattr(module, "pretrained_cfg", None) or {}
     if "architecture" not in config or not hasattr(module, "get_classifier"):
         raise InvalidInput(

@@ -82,7 +82,7 @@ def fusion_gain(
     known = np.flatnonzero(classes.known)
     codes = classes.codes[known]
     given = {name: np.asarray(rows)[known] for name, rows in sources.items()}
-    texts = [labels[i] for i in known]
+    texts = [labels[int(i)] for i in known]
     ways: dict[str, Fit] = {name: _alone(n) for n, name in enumerate(given)}
     ways |= dict(fusions)
     with one_thread():

@@ -62,7 +62,7 @@ def extract(
     """Write the features of IMAGES: vectors with their ids, labels and where they come from."""
     from featurelens.backbone import load_backbone
     from featurelens.backbone.members import member_of
-    from featurelens.cli.fusing import TABLES, check_request, fuse_layers, gain_of, save
+    from featurelens.cli.fusing import TABLES, check_request, fuse_layers, gain_of, learned_weights, save
     from featurelens.features.extract import extract as run
 
     members, tapped = [member_of(name) for name in _listed(backbones)], _listed(layers)
@@ -101,6 +101,8 @@ def extract(
         save(one, out)
     result = {"features": out, "images": len(one), "skipped": len(one.skipped), "from": one.spec.name}
     result |= {"dim": one.spec.dim, "layers": list(found) if isinstance(found, dict) else None}
+    weights = learned_weights(made) if made is not None else {}
+    result |= {"weights": weights} if weights else {}
     if made is not None and backbone_out:
         made.write(backbone_out)
         result["backbone"] = f"fused:{backbone_out}"
@@ -111,6 +113,8 @@ def extract(
         print_json(result)
         return
     print(f"{len(one):,} images, {one.spec.dim} numbers each, from {one.spec.name}: {out}")
+    if weights:
+        print("learned weights: " + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()))
     if gain is not None:
         print(gain)
     if one.skipped:

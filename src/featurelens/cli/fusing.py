@@ -73,6 +73,14 @@ def fuse_layers(sets: Mapping[str, Features], kind: str, *, train: str, **option
     return Features(made.ids, made.vectors, made.spec, made.labels, first.skipped)
 
 
+def learned_weights(made: Fused) -> dict[str, float]:
+    """How much each source counts, where that was learned."""
+    weights: Any = getattr(made.fusion, "weights", None)
+    if not hasattr(weights, "tolist"):  # of attention it is a function
+        return {}
+    return {name: round(weight, 3) for name, weight in zip(made.sources, weights.tolist(), strict=True)}
+
+
 def gain_of(made: Fused, kind: str, *, train: str, **options: Any) -> FusionGain:
     """Whether this fusion helps on these images' labels; one that learns from labels is fitted anew in each fold."""
     from featurelens.adapt.fusing import fuse, fused

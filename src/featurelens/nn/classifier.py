@@ -88,7 +88,9 @@ class AttentionClassifier(nn.Module):
         self.head = AttentionHead(backbone.spec.map_channels, classes, attention=attention, dropout=dropout)
         self.head.to(backbone.device)
 
-    def features(self, x: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch channel row col"]:
+    def features(
+        self, x: Float[Tensor, "batch 3 row col"]
+    ) -> Float[Tensor, "batch channel grid_row grid_col"]:
         """The backbone's map."""
         return self._backbone.to_map(self._backbone.forward_features(x))
 
