@@ -43,7 +43,7 @@ def quality_of(service: Service) -> dict[str, Any]:
     findings += [
         {
             "kind": "suspect",
-            "words": f"Labelled {one.get('label') or 'so'}, looks like {one['suggested']}",
+            "words": f"Labelled {one['given']}, looks like {one['suggested']}",
             "images": [hit(one["id"])],
         }
         for one in faults["suspects"][:_SHOWN]
