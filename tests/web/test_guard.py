@@ -16,7 +16,8 @@ from featurelens.web.limits import Limits
 from fixtures.drawn import draw_many
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
-from fixtures.served import called, listening
+from fixtures.served import called
+from fixtures.serving import serving
 
 OTHERS = [
     "evil.example",
@@ -207,7 +208,7 @@ def test_many_bodies_at_once_are_refused(tmp_path):
 
 
 def test_a_client_that_dawdles_is_sent_away(tmp_path):
-    with listening(small(tmp_path, body_s=0.4)) as address:
+    with serving(small(tmp_path, body_s=0.4)) as address:
         port = int(address.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.sendall(

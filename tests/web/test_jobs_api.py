@@ -20,7 +20,8 @@ from featurelens.web.app import make_app
 from featurelens.web.jobs import Jobs
 from fixtures.drawn import draw, draw_many
 from fixtures.numpy_backbone import NumpyBackbone
-from fixtures.served import called, listening, wait_for
+from fixtures.served import called, wait_for
+from fixtures.serving import serving
 
 FILES = 160
 
@@ -31,7 +32,7 @@ def slow(tmp_path: Path):
     photos = tmp_path / "photos"
     draw_many(photos / "cat", FILES)
     gallery = Gallery.create(photos, backbone=NumpyBackbone(delay=0.01, streams=1), at=tmp_path / "gallery")
-    with listening(make_app(gallery)) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with serving(make_app(gallery)) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client, gallery, tmp_path
 
 

@@ -16,7 +16,7 @@ from featurelens.web.app import make_app
 from fixtures.drawn import draw_many, encoded
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
-from fixtures.served import listening
+from fixtures.serving import serving
 
 
 def uri(seed: int, kind: str = "PNG") -> str:
@@ -31,7 +31,7 @@ def served(tmp_path_factory):
     draw_many(folder, 5)
     gallery = filled(folder, NumpyBackbone())
     app = make_app(gallery, token="secret")
-    with listening(app) as address, openai.OpenAI(base_url=f"{address}/v1", api_key="secret") as client:
+    with serving(app) as address, openai.OpenAI(base_url=f"{address}/v1", api_key="secret") as client:
         yield client, gallery, address, app
 
 
@@ -119,7 +119,7 @@ def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_pa
 
     gallery: Gallery = filled(tmp_path, network)
     network.embed = counted
-    with listening(make_app(gallery)) as address:
+    with serving(make_app(gallery)) as address:
 
         def ask(seed: int) -> bool:
             body = {"model": gallery.spec.name, "input": uri(seed)}

@@ -21,7 +21,7 @@ from featurelens.web.app import make_app
 from fixtures.drawn import draw_many
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
-from fixtures.served import listening
+from fixtures.serving import serving
 
 CHECKS = [
     not_a_server_error,
@@ -44,7 +44,7 @@ def app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(app):
     """The app behind a port: closed only when all tests are done."""
-    with listening(app) as address:
+    with serving(app) as address:
         yield address
 
 

@@ -26,7 +26,7 @@ from featurelens.web.uploads import Upload, Uploads
 from fixtures.drawn import draw_many, encoded
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
-from fixtures.served import listening
+from fixtures.serving import serving
 
 FIT = Fit(32, 32, mode="squash", interpolation="bilinear")
 SLOW_FILES = 900.0
@@ -120,7 +120,7 @@ def test_hostile_files_through_the_page_s_own_upload(shared: Path, tmp_path: Pat
     app = make_app(filled(tmp_path, NumpyBackbone()))
     me, before = psutil.Process(), psutil.Process().memory_info().rss
     peak = 0
-    with listening(app) as address, httpx.Client(base_url=address, timeout=60) as client:
+    with serving(app) as address, httpx.Client(base_url=address, timeout=60) as client:
         found = {}
         for start in range(0, len(files), 25):
             found |= answers(client, files[start : start + 25])
