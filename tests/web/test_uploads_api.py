@@ -29,7 +29,6 @@ from fixtures.numpy_backbone import NumpyBackbone
 from fixtures.serving import serving
 
 FIT = Fit(32, 32, mode="squash", interpolation="bilinear")
-SLOW_FILES = 900.0
 
 
 def test_an_upload_is_what_the_gallery_would_read(client, gallery: Gallery):

@@ -66,7 +66,8 @@ def serve(
     named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     link = f"http://{named}:{number}/" + (f"?token={quote(token, safe='')}" if token else "")
     print(link, flush=True)
-    notice(f"{len(gallery):,} images, {escape(gallery.spec.name)}. Ctrl-C ends it.")
+    meanwhile = " New ones are indexed meanwhile." if update else ""
+    notice(f"{len(gallery):,} images, {escape(gallery.spec.name)}.{meanwhile} Ctrl-C ends it.")
     if open_page:
         import webbrowser
 

@@ -82,7 +82,7 @@ class Jobs:
 
     def running(self, kind: str) -> Job | None:
         """The job of this kind that is not at its end."""
-        return next((job for job in self._jobs.values() if job.kind == kind and job.running), None)
+        return next((job for job in list(self._jobs.values()) if job.kind == kind and job.running), None)
 
     def all(self) -> list[Job]:
         """Newest first."""

@@ -21,7 +21,7 @@ class Meters:
     """Requests by method, route and status, and how long they took by route (until the headers were sent)."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self.lock = Lock()
         self.requests: Counter[Key] = Counter()
         self.slower: dict[str, list[int]] = {}
         self.seconds: Counter[str] = Counter()
@@ -29,7 +29,7 @@ class Meters:
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        with self._lock:
+        with self.lock:
             self.requests[method, route, str(status)] += 1
             within = self.slower.setdefault(route, [0] * len(BOUNDS))
             for i, bound in enumerate(BOUNDS):
@@ -69,7 +69,9 @@ _METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
 
 def exposition(service: Service) -> str:
     """All that is counted, as Prometheus reads it."""
-    return "\n".join([*_gauges(service), *_requests(service.meters)]) + "\n"
+    with service.meters.lock:
+        requests = list(_requests(service.meters))
+    return "\n".join([*_gauges(service), *requests]) + "\n"
 
 
 def _gauges(service: Service) -> Iterable[str]:
