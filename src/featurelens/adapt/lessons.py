@@ -30,7 +30,7 @@ class Lessons(Protocol):
 
 
 class Rows:
-    """Features, centred and divided by their typical deviation so that one learning rate suits every backbone."""
+    """Features, centred and divided by their typical length so that one learning rate suits every backbone."""
 
     def __init__(
         self, rows: np.ndarray, teach: np.ndarray, *, device: Any = "cpu", scaled: bool = True
@@ -39,7 +39,7 @@ class Rows:
         if scaled:
             taught = rows[teach].astype(np.float64)
             self.centre = torch.from_numpy(taught.mean(0).astype(np.float32))
-            self.scale = float(np.sqrt(taught.var(0).mean())) or 1.0
+            self.scale = float(np.sqrt(taught.var(0).sum())) or 1.0
         self._rows = ((torch.from_numpy(rows) - self.centre) / self.scale).to(device)
 
     def batches(self, order: Sequence[Sequence[int]], source: Seeded | None = None) -> Iterator[Tensor]:

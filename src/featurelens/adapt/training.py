@@ -70,7 +70,7 @@ def train(
     Where `keep_going()` says no it saves and raises KeyboardInterrupt. Raises TrainingDiverged (a loss that is
     not finite), FrozenChanged, OutOfMemory.
     """
-    epochs, about = epochs or tuning.epochs, (about or {}) | {"tuning": tuning.to_json()}
+    epochs, about = epochs or tuning.epochs, (about or {}) | tuning.to_json()
     module, plan, device = course.module, course.plan, course.device
     optimizer = make_optimizer(plan.param_groups(module), tuning)
     average = Average(module, plan.learning(epochs), keep=tuning.ema) if tuning.ema else None
