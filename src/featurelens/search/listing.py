@@ -16,7 +16,8 @@ from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.shapes import Int
 
-_PATIENCE = 20  # reading all names again takes at most a twentieth of the time
+_SMALL = 5_000  # images; up to here all names are read again whenever something has changed
+_PATIENCE = 20  # above, reading them takes at most a twentieth of the time
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Listing:
         self._lock = Lock()
         self._contents: Contents | None = None
         self._version: tuple[int, int] | None = None
-        self._read_at, self._cost = 0.0, 0.0
+        self._not_before = 0.0
 
     @property
     def contents(self) -> Contents:
@@ -48,12 +49,10 @@ class Listing:
         with self._lock, self._gallery.finder.reading() as connection:
             (counter,) = connection.execute("PRAGMA data_version").fetchone()
             version, now = (id(connection), counter), time.monotonic()
-            if self._contents is None or (
-                version != self._version and now - self._read_at >= _PATIENCE * self._cost
-            ):
+            if self._contents is None or (version != self._version and now >= self._not_before):
                 self._contents, self._version = _read(connection), version
-                self._read_at = time.monotonic()
-                self._cost = self._read_at - now
+                cost = time.monotonic() - now
+                self._not_before = now + _PATIENCE * cost if len(self._contents.ids) > _SMALL else now
             return self._contents
 
     def page(
