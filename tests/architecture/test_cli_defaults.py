@@ -16,6 +16,7 @@ from featurelens.backbone import load_backbone
 from featurelens.cli.assess import assess
 from featurelens.cli.duplicates import duplicates
 from featurelens.cli.explain import explain
+from featurelens.cli.export import export
 from featurelens.cli.extract import extract
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
@@ -26,6 +27,7 @@ from featurelens.cli.serve import serve
 from featurelens.cli.tune import tune
 from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
+from featurelens.export import export as export_files
 from featurelens.features import extract as extract_features
 from featurelens.search import Gallery, find_duplicates
 from featurelens.web.app import make_app
@@ -48,6 +50,7 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (units, see.write_pages),
     (assess, choose),
     (assess, write_report),
+    (export, export_files),
     (extract, extract_features),
     (extract, fuse_backbones),
     (pretrain, train_unlabelled),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 PRECISION = "fp16 weights, fp32 arithmetic"
 _SMALL = 256  # numbers; what is smaller weighs nothing, and may be an epsilon that half precision makes zero
@@ -30,3 +31,20 @@ def halve_weights(file: Path) -> None:
     model.graph.node.extend(casts + rest)
     onnx.checker.check_model(model)
     onnx.save(model, str(file))
+
+
+def widen_weights(model: Any) -> None:
+    """The inverse, on a loaded ONNX model: constants that are cast where they are used become float32 themselves."""
+    from onnx import TensorProto, numpy_helper
+
+    constants = {item.name: item for item in model.graph.initializer}
+    rest = []
+    for node in model.graph.node:
+        item = constants.get(node.input[0]) if node.op_type == "Cast" else None
+        if item is None or item.data_type != TensorProto.FLOAT16 or node.attribute[0].i != TensorProto.FLOAT:
+            rest.append(node)
+            continue
+        values = numpy_helper.to_array(item).astype("float32")
+        item.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+    del model.graph.node[:]
+    model.graph.node.extend(rest)

@@ -13,6 +13,7 @@ from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
 from featurelens.cli.duplicates import duplicates
 from featurelens.cli.explain import explain
+from featurelens.cli.export import export
 from featurelens.cli.extract import extract
 from featurelens.cli.index import index
 from featurelens.cli.layers import layers
@@ -44,6 +45,7 @@ COMMANDS = {
     "tune": tune,
     "before-after": before_after,
     "serve": serve,
+    "export": export,
     "models": models,
     "doctor": doctor,
 }

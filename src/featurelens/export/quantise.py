@@ -1,0 +1,114 @@
+"""An ONNX network in int8 (post-training quantisation by NNCF), kept only if neighbours stay neighbours."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurelens.backbone.engine import without_telemetry
+from featurelens.backbone.half import widen_weights
+from featurelens.backbone.protocol import Spec
+from featurelens.errors import MissingExtra
+from featurelens.shapes import UInt8
+
+LEAST_OVERLAP = 0.95
+PRECISION = "int8"
+SHARES = (0.0, 0.2, 0.35, 0.5, 0.65)  # of the layers, from the image on, that stay in float32
+_WEIGHTED = ("Conv", "MatMul", "Gemm")
+
+
+def quantise(
+    source: Path,
+    target: Path,
+    spec: Spec,
+    pixels: UInt8[np.ndarray, "image row col 3"],
+    *,
+    overlap: Callable[[Path], float],
+    say: Callable[[str], None],
+) -> tuple[float, int]:
+    """Write `source`, an ONNX network of normalised images, to `target` in int8: (overlap, layers left in float32).
+
+    `pixels` calibrate the ranges. `overlap` judges a file; while it says less than .95, more of the first
+    layers, whose errors all later ones inherit, stay in float32. The best try is kept, and it
+    is for the caller to refuse it. Raises MissingExtra without nncf.
+
+    Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
+    (2018); SmoothQuant (Xiao et al., 2023) for attention.
+    """
+    for package in ("onnx", "onnxruntime", "nncf"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(package, "export", "An int8 network")
+    import onnx
+
+    model = onnx.load(str(source))
+    widen_weights(model)
+    layers = _layers(model)
+    best, best_left, part = -1.0, 0, target.with_name("trying.onnx")
+    for count in dict.fromkeys(round(share * len(layers)) for share in SHARES):
+        kept = layers[:count]
+        onnx.save(_quantised(model, spec, pixels, kept), str(part))
+        found = overlap(part)
+        say(f"int8, {len(kept)} of {len(layers)} layers in float32: {found:.3f} of the 5 nearest the same")
+        if found > best:
+            os.replace(part, target)
+            best, best_left = found, len(kept)
+        if best >= LEAST_OVERLAP:
+            break
+    part.unlink(missing_ok=True)
+    return best, best_left
+
+
+def _layers(model: Any) -> list[str]:
+    """The nodes with weights, in the order in which they run; nameless ones get names."""
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    constants = {item.name for item in model.graph.initializer}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type in _WEIGHTED and any(name in constants for name in node.input)
+    ]
+
+
+def _quantised(model: Any, spec: Spec, pixels: np.ndarray, kept: list[str]) -> Any:
+    with _hushed():
+        import nncf
+
+        attention = any(node.op_type == "Softmax" for node in model.graph.node)
+        name = model.graph.input[0].name
+        batches = nncf.Dataset([_normalised(one[None], spec) for one in pixels], lambda x: {name: x})
+        return nncf.quantize(
+            model,
+            batches,
+            subset_size=len(pixels),
+            preset=nncf.QuantizationPreset.MIXED,  # asymmetric activations: other functions than ReLU are common
+            model_type=nncf.ModelType.TRANSFORMER if attention else None,
+            fast_bias_correction=attention,  # the thorough one is worth .03 of overlap for MobileNetV2
+            ignored_scope=nncf.IgnoredScope(names=kept),
+        )
+
+
+def _normalised(pixels: np.ndarray, spec: Spec) -> np.ndarray:
+    mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
+    x = (pixels.astype(np.float32) / 255 - mean) / std
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """NNCF without its event to a web service, and without its remarks and progress bars."""
+    level = logging.getLogger("nncf").level
+    with without_telemetry(), redirect_stdout(io.StringIO()):
+        logging.getLogger("nncf").setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.getLogger("nncf").setLevel(level)
