@@ -26,7 +26,7 @@ from featurelens.images.decode import decode
 from featurelens.nn import AttentionHead
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-FUSIONS = ("concat", "weights", "attention", "pca")
+FUSIONS = ("concat", "weights", "attention", "pca", "whitening")
 
 
 def backbones() -> dict[str, Backbone]:
@@ -60,7 +60,7 @@ def fusions(folder: Path, networks: dict[str, Backbone]) -> FusionGain:
     return fusion_gain(vectors, labels, {kind: fitting(kind) for kind in FUSIONS})
 
 
-def heads(folder: Path, net: Backbone, *, epochs: int = 30, seed: int = 0) -> dict[str, Measure]:
+def heads(folder: Path, net: Backbone, *, epochs: int = 15, seed: int = 0) -> dict[str, Measure]:
     """Accuracy in five folds of heads trained on the frozen backbone's maps, all alike but for their attention."""
     files = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     names = sorted({p.parent.name for p in files})
@@ -70,7 +70,7 @@ def heads(folder: Path, net: Backbone, *, epochs: int = 30, seed: int = 0) -> di
         pixels = np.stack([decode(p, fit=net.spec.fit).pixels for p in files[start : start + 32]])
         parts.append(torch.from_numpy(net.maps(pixels)).half())
     maps, truth = torch.cat(parts), torch.from_numpy(codes)
-    right = {kind: np.full(len(files), np.nan) for kind in ("none", "spatial", "cbam")}
+    right = {kind: np.full(len(files), np.nan) for kind in ("none", "spatial")}
     for split in in_folds(codes, folds=5, seed=seed):
         for kind, row in right.items():
             torch.manual_seed(seed)

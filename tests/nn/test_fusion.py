@@ -76,7 +76,7 @@ def test_pca_equals_scikit_learn(sources) -> None:
     joined = Concat(DIMS).fit(sources)(sources).double().numpy()
     expected = SklearnPCA(5, svd_solver="full").fit_transform(joined)
     assert np.abs(np.abs(fusion(sources).numpy()) - np.abs(expected)).max() <= 1e-4
-    white = PCA(DIMS, 5).fit(sources)(sources)
+    white = PCA(DIMS, 5, whiten=True).fit(sources)(sources)
     spread = white.std(0, unbiased=False)
     assert bool(((spread > 0.98) & (spread <= 1.0 + 1e-4)).all())
     assert fusion(sources).std(0).max() > 1.2 * fusion(sources).std(0).min(), "unwhitened directions differ"

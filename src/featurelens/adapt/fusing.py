@@ -32,7 +32,7 @@ def fuse(
 ) -> Fusion:
     """A fitted fusion of one array of vectors per source (backbones, layers, scales, images and texts).
 
-    `concat` and `pca` need nothing else. `weights` and `attention` are trained: with `labels` ("" is none) through a
+    `concat`, `pca` and `whitening` need nothing else. `weights` and `attention` are trained: with `labels` ("" is none) through a
     linear probe; else with `views`, the same images' vectors seen otherwise (augmented), by NT-Xent. Raises
     InvalidInput where there is nothing to train by, and UnknownName for another kind.
 

@@ -11,11 +11,12 @@ from featurelens.assess.arrays import encode, unit
 from featurelens.assess.interval import mean_interval
 from featurelens.assess.probe_linear import probabilities
 from featurelens.assess.result import Measure
+from featurelens.assess.retrieval import average_precisions
 from featurelens.assess.significance import Paired, holm, paired
 from featurelens.assess.splits import in_folds
 from featurelens.assess.threads import one_thread
 from featurelens.errors import InvalidInput
-from featurelens.shapes import Float, Float64, Int64
+from featurelens.shapes import Float, Int64
 
 Rows = Float[np.ndarray, "n _"]
 Join = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -62,12 +63,12 @@ def fusion_gain(
 ) -> FusionGain:
     """Linear probe accuracy and mAP of each source alone and of each fusion, in `folds` folds of the labelled rows.
 
-    In each fold a fusion is fitted on the teaching rows and their labels only; the other rows are the probe's test,
-    and the queries that look for their class among the teaching rows. Raises InvalidInput for fewer than two sources
-    or labels of fewer than two classes.
+    In each fold a fusion is fitted on the teaching rows and their labels only; the other rows are the probe's test, and
+    look for their class among themselves: among the teaching rows they would find what was put there. Raises
+    InvalidInput for fewer than two sources, or labels of fewer than two classes.
 
-    >>> rows = np.eye(2)[[0, 0, 0, 1, 1, 1]] + 0.01 * np.arange(12).reshape(6, 2)
-    >>> found = fusion_gain({"a": rows, "b": rows}, list("xxxyyy"), {"both": lambda s, l: np.hstack}, folds=3)
+    >>> rows = np.eye(2)[[0] * 6 + [1] * 6] + 0.01 * np.arange(24).reshape(12, 2)
+    >>> found = fusion_gain({"a": rows, "b": rows}, ["x"] * 6 + ["y"] * 6, {"both": lambda s, l: np.hstack}, folds=3)
     >>> found.measures["both"]["mAP"].value
     1.0
     """
@@ -120,11 +121,12 @@ def _measured(
         rows = unit(join(sources), np.float32)
         found = probabilities(rows[teach], codes[teach], rows[test], int(codes.max()) + 1, 10.0)
         right[test] = found.argmax(1) == codes[test]
-        precision[test] = _precisions(rows[test] @ rows[teach].T, codes[test], codes[teach])
+        others = np.bincount(codes[test])[codes[test]] > 1  # an image alone in its class looks for nothing
+        precision[test] = np.where(others, average_precisions(rows[test], codes[test]), np.nan)
     said = f"fitted and taught on {folds - 1} of {folds} folds, tested on the other; interval by bootstrap over images"
     values = {
         PROBE: (right, "logistic regression (C = 10) on unit vectors"),
-        MAP: (precision, "test images as queries against the teaching images, by cosine"),
+        MAP: (precision, "each test image as a query against the other test images, by cosine"),
     }
     return {
         name: Measure(
@@ -137,16 +139,3 @@ def _measured(
         )
         for name, (rows, how) in values.items()
     }
-
-
-def _precisions(
-    similarity: Float[np.ndarray, "query item"],
-    query: Int64[np.ndarray, "query"],
-    item: Int64[np.ndarray, "item"],
-) -> Float64[np.ndarray, "query"]:
-    """Average precision of each query's ranking; NaN where nothing of its class is to be found."""
-    hit = item[np.argsort(-similarity, axis=1, kind="stable")] == query[:, None]
-    ranks = np.arange(1, hit.shape[1] + 1)
-    totals = hit.sum(1)
-    found = (hit.cumsum(1) / ranks * hit).sum(1) / np.maximum(totals, 1)
-    return np.where(totals > 0, found, np.nan)

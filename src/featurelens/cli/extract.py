@@ -29,7 +29,7 @@ def extract(
     fusion: Annotated[
         str | None,
         typer.Option(
-            help="How several backbones or layers become one vector: concat, weights, attention or pca."
+            help="How several backbones or layers become one vector: concat, weights, attention, pca or whitening."
         ),
     ] = None,
     layers: Annotated[
@@ -42,7 +42,9 @@ def extract(
         str,
         typer.Option(help="What weights and attention learn from: labels, views (augmented), or auto."),
     ] = "auto",
-    dim: Annotated[int, typer.Option(help="Numbers in a fused vector, for attention and pca.")] = 256,
+    dim: Annotated[
+        int, typer.Option(help="Numbers in a fused vector, for attention, pca and whitening.")
+    ] = 256,
     heads: Annotated[int, typer.Option(help="Heads of attention; they must divide dim.")] = 4,
     backbone_out: Annotated[
         Path | None,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from featurelens.assess.fusion_gain import FusionGain
     from featurelens.features import Features
 
-FUSIONS = ("concat", "weights", "attention", "pca")
+FUSIONS = ("concat", "weights", "attention", "pca", "whitening")
 TABLES = (".npy", ".parquet")
 
 

@@ -15,7 +15,7 @@ from featurelens.nn.attention import MultiHeadAttention
 from featurelens.shapes import Float
 
 Sources = Sequence[Float[Tensor, "batch _"]]
-FUSIONS = ("concat", "weights", "attention", "pca")
+FUSIONS = ("concat", "weights", "attention", "pca", "whitening")
 TRAINED = ("weights", "attention")
 
 
@@ -55,7 +55,7 @@ class Concat(nn.Module):
 class PCA(nn.Module):
     """The standardised sources on their `dim` directions of largest spread, which `whiten` makes equally long.
 
-    Whitening is shrunk: directions with less than a thousandth of the largest variance are not blown up.
+    Whitening wants many examples: it blows up what is noise (shrunk below a thousandth of the largest variance).
     (Jégou & Chum 2012, "Negative evidences and co-occurrences in image retrieval: the benefit of PCA and whitening".)
 
     >>> fusion = PCA([4, 4], 3).fit([torch.rand(50, 4), torch.rand(50, 4)])
@@ -65,7 +65,7 @@ class PCA(nn.Module):
 
     projection: Tensor
 
-    def __init__(self, dims: Sequence[int], dim: int = 256, *, whiten: bool = True) -> None:
+    def __init__(self, dims: Sequence[int], dim: int = 256, *, whiten: bool = False) -> None:
         super().__init__()
         self.concat, self.whiten = Concat(dims), whiten
         self.dims = self.concat.dims
@@ -183,7 +183,7 @@ Fusion = Concat | PCA | Weighted | AttentionFusion
 
 
 def make_fusion(kind: str, dims: Sequence[int], *, dim: int = 256, heads: int = 4) -> Fusion:
-    """`concat`, `weights`, `attention` or `pca`; `dim` is the length of what the last two give, at most all there is.
+    """One of FUSIONS; `dim` is the length of what `attention`, `pca` and `whitening` give.
 
     >>> make_fusion("pca", [300, 200], dim=64).projection.shape
     torch.Size([500, 64])
@@ -194,8 +194,8 @@ def make_fusion(kind: str, dims: Sequence[int], *, dim: int = 256, heads: int = 
         return Weighted(dims)
     if kind == "attention":
         return AttentionFusion(dims, dim, heads)
-    if kind == "pca":
-        return PCA(dims, min(dim, sum(dims)))
+    if kind in ("pca", "whitening"):
+        return PCA(dims, min(dim, sum(dims)), whiten=kind == "whitening")
     raise unknown("fusion", kind, FUSIONS)
 
 
