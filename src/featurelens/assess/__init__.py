@@ -19,6 +19,7 @@ from featurelens.assess.compare import Change, compare, read_report
 from featurelens.assess.copies import Pair, across, copies, two_labels
 from featurelens.assess.distances import class_distances
 from featurelens.assess.findings import Findings, findings
+from featurelens.assess.fusion_gain import FusionGain, fusion_gain
 from featurelens.assess.geometry import alignment, hubness, intrinsic_dimension, uniformity
 from featurelens.assess.mislabelled import Suspect, mislabelled
 from featurelens.assess.pareto import pareto
@@ -46,6 +47,7 @@ __all__ = [
     "Cluster",
     "Cost",
     "Findings",
+    "FusionGain",
     "Measure",
     "Pair",
     "Paired",
@@ -66,6 +68,7 @@ __all__ = [
     "copies",
     "few_shot",
     "findings",
+    "fusion_gain",
     "holm",
     "hubness",
     "in_folds",
