@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from featurelens.images.samples import make_samples
@@ -61,6 +62,21 @@ def lab(shared: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) ->
         shutil.copy(photo, folder)
     network = f"local-dir:{shared / 'weights' / 'mobilenetv2_100.tflite_in1k'}"
     with Gallery.create(folder, backbone=network) as gallery:
+        gallery.update()
+    with serving(make_app(folder)) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def twins(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Eight demo photos, one of them twice, and a smaller copy of another."""
+    folder = tmp_path_factory.mktemp("twins")
+    for photo in sorted(photos.glob("*/*-00.jpg"))[:8]:
+        shutil.copy(photo, folder)
+    shutil.copy(folder / "coffee-00.jpg", folder / "same-coffee.jpg")
+    with Image.open(folder / "chelsea-00.jpg") as cat:
+        cat.resize((cat.width * 2 // 3, cat.height * 2 // 3)).save(folder / "small-cat.jpg", quality=60)
+    with Gallery.create(folder, backbone="embedded") as gallery:
         gallery.update()
     with serving(make_app(folder)) as address:
         yield address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -113,16 +114,22 @@ def test_a_picture_goes_through_a_real_network_from_edges_to_parts(browser: Brow
         expect(page.locator("#verdict .chip")).to_contain_text("rust", timeout=60_000)
 
 
-def test_duplicates_are_looked_for_listed_and_exported(browser: Browser, site: str) -> None:
-    with watched(browser, site) as (page, _):
+def test_duplicates_are_looked_for_listed_and_exported(browser: Browser, twins: str) -> None:
+    with watched(browser, twins) as (page, _):
         page.goto("/duplicates")
         page.get_by_role("button", name="Look for duplicates").click()
-        expect(page.locator("#groups li, #state .state").first).to_be_visible(timeout=30_000)
+        groups = page.locator("#groups > li")
+        expect(groups).to_have_count(2, timeout=60_000)
+        expect(groups.filter(has_text="exact copies")).to_contain_text("same-coffee.jpg")
+        expect(groups.filter(has_text="near duplicates")).to_contain_text("small-cat.jpg")
         expect(page.locator("#sub")).to_contain_text("Nothing is ever deleted")
-        if page.locator("#groups > li").count():
-            with page.expect_download() as download:
-                page.get_by_role("link", name="Export the list").click()
-            assert download.value.suggested_filename.endswith(".csv")
+        page.get_by_role("button", name="Exact").click()
+        expect(groups).to_have_count(1)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Export the list").click()
+        text = Path(download.value.path()).read_text(encoding="utf-8")
+        assert "same-coffee.jpg" in text
+        assert "small-cat.jpg" in text
 
 
 def test_indexing_is_followed_and_skipped_files_are_listed(browser: Browser, site: str) -> None:
