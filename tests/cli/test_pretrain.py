@@ -1,0 +1,48 @@
+"""`featurelens pretrain` on a folder of images: what comes out is a backbone that indexes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("featurelens")
+
+
+def featurelens(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=280
+    )
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_a_backbone_that_indexes_it(tmp_path: Path) -> None:
+    from fixtures.scenes import saved, scene
+
+    photos = tmp_path / "photos"
+    for kind in ("a", "b"):
+        (photos / kind).mkdir(parents=True)
+        for n in range(12):
+            (photos / kind / f"{n}.jpg").write_bytes(saved(scene(n + 50 * (kind == "b"), 60, 80), "JPEG"))
+    run = ("--out", tmp_path / "run", "--steps", "1", "--bundle", tmp_path / "bundle", "--json")
+    done = featurelens("pretrain", photos, *run, "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    assert "started from embedded" in done.stderr
+    assert "knn" in done.stderr, "the folders are labels, and the monitor looks at them"
+    assert json.loads(done.stdout)["steps"] == 1
+    done = featurelens("index", photos, "--backbone", f"bundle:{tmp_path / 'bundle'}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"] == 24
+
+
+def test_too_few_images_and_a_missing_folder_are_told(tmp_path: Path) -> None:
+    done = featurelens("pretrain", tmp_path, "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert "at least 20" in done.stderr
+    done = featurelens("pretrain", tmp_path / "gone", "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert "gone" in done.stderr
+    assert "Traceback" not in done.stderr
