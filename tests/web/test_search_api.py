@@ -105,3 +105,15 @@ def test_a_wrong_query_is_a_problem_in_words(client, query, status, word):
     problem = answer.json()
     assert problem["status"] == status
     assert word in problem["detail"]
+
+
+def test_the_line_below_which_nothing_matches_is_told_for_one_whole_image_only(client, monkeypatch):
+    monkeypatch.setattr(client.app.state.service.calibrated, "line", lambda: 0.42)
+    for query, line in (
+        ({"ids": [1]}, 0.42),
+        ({"image": uri(encoded(1))}, 0.42),
+        ({"ids": [1, 2]}, None),
+        ({"ids": [1], "less": [2]}, None),
+        ({"ids": [1], "box": [0, 0, 0.5, 1]}, None),
+    ):
+        assert client.post("/api/v1/search", json=query).json()["nothing_matches_below"] == line

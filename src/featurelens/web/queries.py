@@ -26,6 +26,11 @@ class Asked:
     upload: str | None = None
     image: str | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one image, so that similarities are those between two images."""
+        return not self.less and len(self.ids) + (self.upload is not None) + (self.image is not None) == 1
+
 
 def read_upload(service: Service, data: bytes) -> Upload:
     """Decode what was sent; a 413 or 422 problem says what is wrong with it."""
@@ -75,14 +80,14 @@ def vector_of(service: Service, asked: Asked) -> np.ndarray:
     more = [*asked.ids, *service.embed(fitted)]
     if not more:
         raise Problem(422, "Give something to search with: ids, an upload or an image.")
-    if len(more) == 1 and not asked.less:
+    if asked.is_plain:
         return service.gallery.vector(more[0])
     return feedback_vector(service.gallery, more, less=asked.less)
 
 
 def one_image(service: Service, asked: Asked) -> int | bytes:
     """The one image that a box is drawn on: an id of the gallery, or the bytes that were sent."""
-    if len(asked.ids) + (asked.upload is not None) + (asked.image is not None) != 1 or asked.less:
+    if not asked.is_plain:
         raise Problem(422, "A box is drawn on one image: give one id, or one upload or image, and no `less`.")
     if asked.ids:
         return service.original(asked.ids[0]).id

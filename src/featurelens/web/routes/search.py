@@ -38,7 +38,10 @@ class Search(BaseModel):
 
 
 class Found(BaseModel):
-    """The hits, best first, the milliseconds that it took, and the similarity below which nothing really matches."""
+    """The hits, best first, the milliseconds that it took, and the similarity below which nothing really matches.
+
+    The line holds for queries of one whole image; for all others it is null.
+    """
 
     hits: list[ShownHit]
     took_ms: float
@@ -63,6 +66,6 @@ def search(service: Served, asked: Search) -> Found:
     return Found(
         hits=hits,
         took_ms=1000 * (time.perf_counter() - started),
-        nothing_matches_below=service.calibrated.line(),
+        nothing_matches_below=service.calibrated.line() if query.is_plain and asked.box is None else None,
         query=asked.model_dump(exclude_unset=True, exclude={"image"}),
     )
