@@ -26,7 +26,7 @@ def gallery(tmp_path_factory):
     """Twelve pictures; of 0 all changed copies, of 1 two files of the same bytes and a smaller one."""
     photos = tmp_path_factory.mktemp("photos")
     for seed in range(12):
-        photo(seed).save(photos / f"{seed:02d}.png")
+        photo(seed).save(photos / f"{seed:02d}.png", compress_level=0)  # most bytes: the one to keep
     for kind in KINDS:
         changed(photo(0), kind).save(photos / f"00 {kind}.png")
     (photos / "copies").mkdir()

@@ -212,4 +212,4 @@ def _agreement(a: np.ndarray, b: np.ndarray, inside: np.ndarray, blocks: int = 5
             stronger = max(ones, others)
             total += stronger * float(one @ other) / max(np.sqrt(ones * others), 1e-6)
             weight += stronger
-    return total / weight if weight > 0 else 0.0
+    return float(total / weight) if weight > 0 else 0.0

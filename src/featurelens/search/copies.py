@@ -109,6 +109,8 @@ def _changes(found: Alignment, first: File, second: File) -> list[str]:
         )
     elif abs(first.width * second.height / max(1, first.height * second.width) - 1) > 0.03:
         words.append("stretched")
+    if "stretched" in words:
+        return words
     scale = (second.width * second.height) / max(1, first.width * first.height)
     expected = 1.0 if share >= 0.93 else share if found.inner == 1 else 1 / share
     if not 0.9 < scale / expected < 1.1:

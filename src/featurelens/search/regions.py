@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from featurelens.images.decode import decode
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.query import Query
-from featurelens.search.tokens import Box, TokenMaps
-from featurelens.search.windows import Scaling, Window, best_window, scaling
+from featurelens.search.tokens import Box, TokenMaps, cut
+from featurelens.search.windows import Scaling, scaling, window_scores
 from featurelens.shapes import Float32, UInt8
 
+_CHANCE = 0.95  # the share of all windows that agree no better is what chance gives
 SIZES = (1.0, 0.75, 0.5, 0.375, 0.25)  # of the region's longer side, as a share of a square's side
 
 
@@ -24,18 +26,11 @@ SIZES = (1.0, 0.75, 0.5, 0.375, 0.25)  # of the region's longer side, as a share
 class RegionHit:
     """An image of the gallery and the part of it that matches; `box` is (left, top, right, bottom), 0 to 1.
 
-    `hit.similarity` compares the regions, not the whole images.
+    `hit.similarity` compares the regions, not whole images: 1 is the same, 0 what one window in twenty reaches.
     """
 
     hit: Hit
     box: Box
-
-
-@dataclass(frozen=True, eq=False)
-class _Template:
-    """The region as tokens at one size."""
-
-    tokens: Float32[np.ndarray, "row col channel"]
 
 
 def search_region(
@@ -64,21 +59,23 @@ def search_region(
         max_pixels=settings.max_pixels,
     )
     pixels = _pixels(gallery, query)
-    part = _part(pixels, box)
-    found = gallery.search(part, k=max(k, candidates), path=path, label=label)
+    found = gallery.search(cut(pixels, box), k=max(k, candidates), path=path, label=label)
     with gallery.finder.reading() as connection:
         marks = ",".join(str(hit.id) for hit in found)
         hashes = dict(connection.execute(f"SELECT id, hash FROM images WHERE id IN ({marks})"))
     looked = maps.of_files([(hit.path, hashes.get(hit.id)) for hit in found])
+    if not any(looked):
+        return []
     scale = scaling([one[1] for one in looked if one is not None])
     templates = _templates(maps, pixels, box, scale)
-    hits = []
-    for hit, one in zip(found, looked, strict=True):
-        if one is not None:
-            window, where = _best(templates, scale, *one)
-            hits.append(RegionHit(replace(hit, similarity=window.score), where))
+    kept = [(hit, *one) for hit, one in zip(found, looked, strict=True) if one is not None]
+    best = _best([(boxes, scale.units(some)) for _, boxes, some in kept], templates)
+    hits = [
+        RegionHit(replace(hit, similarity=similarity), where)
+        for (hit, _, _), (similarity, where) in zip(kept, best, strict=True)
+    ]
     hits.sort(key=lambda one: (-one.hit.similarity, one.hit.id))
-    least = -1.0 if min_similarity is None else min_similarity
+    least = -np.inf if min_similarity is None else min_similarity
     return [one for one in hits if one.hit.similarity >= least][:k]
 
 
@@ -110,13 +107,9 @@ def _pixels(gallery: Gallery, query: Query) -> UInt8[np.ndarray, "row col 3"]:
     return decode(source, max_pixels=gallery.settings.max_pixels).pixels  # pyright: ignore[reportArgumentType]
 
 
-def _part(pixels: UInt8[np.ndarray, "row col 3"], box: Box) -> UInt8[np.ndarray, "part_row part_col 3"]:
-    from featurelens.search.tokens import cut
-
-    return cut(pixels, box)
-
-
-def _templates(maps: TokenMaps, pixels: np.ndarray, box: Box, scale: Scaling) -> list[_Template]:
+def _templates(
+    maps: TokenMaps, pixels: np.ndarray, box: Box, scale: Scaling
+) -> list[Float32[np.ndarray, "_ _ channel"]]:
     """The region's tokens, seen from further and further away: as they would be were it smaller in its picture."""
     rows, cols = pixels.shape[:2]
     left, top, right, bottom = box[0] * cols, box[1] * rows, box[2] * cols, box[3] * rows
@@ -133,7 +126,7 @@ def _templates(maps: TokenMaps, pixels: np.ndarray, box: Box, scale: Scaling) ->
         high = _tokens(grid[0] * size * height / max(width, height), grid[0])
         wide = _tokens(grid[1] * size * width / max(width, height), grid[1])
         first, second = (grid[0] - high) // 2, (grid[1] - wide) // 2
-        found.append(_Template(one[first : first + high, second : second + wide]))
+        found.append(one[first : first + high, second : second + wide])
     return found
 
 
@@ -142,20 +135,29 @@ def _tokens(length: float, most: int) -> int:
 
 
 def _best(
-    templates: list[_Template], scale: Scaling, boxes: list[Box], maps: np.ndarray
-) -> tuple[Window, Box]:
-    """The best window of one image over its squares and the region's sizes, and its place in the whole."""
-    tokens = scale.units(maps)
-    tried = [
-        (best_window(one, template.tokens), box)
-        for one, box in zip(tokens, boxes, strict=True)
-        for template in templates
-    ]
-    window, (left, top, right, bottom) = max(tried, key=lambda pair: pair[0].score)
-    rows, cols = tokens.shape[1:3]
-    return window, (
-        left + (right - left) * window.left / cols,
-        top + (bottom - top) * window.top / rows,
-        left + (right - left) * window.right / cols,
-        top + (bottom - top) * window.bottom / rows,
-    )
+    images: Sequence[tuple[list[Box], Float32[np.ndarray, "_ _ _ channel"]]],
+    templates: Sequence[Float32[np.ndarray, "_ _ channel"]],
+) -> list[tuple[float, Box]]:
+    """(similarity, place) of the best window of each image over its squares and the region's sizes.
+
+    Few tokens agree by chance more easily than many, so that each size has a zero of its own.
+    """
+    best: list[tuple[float, Box]] = [(-np.inf, (0.0, 0.0, 1.0, 1.0))] * len(images)
+    for template in templates:
+        scores = [[window_scores(one, template) for one in tokens] for _, tokens in images]
+        chance = float(np.quantile(np.concatenate([s.ravel() for some in scores for s in some]), _CHANCE))
+        for i, ((boxes, tokens), some) in enumerate(zip(images, scores, strict=True)):
+            for box, places in zip(boxes, some, strict=True):
+                score = max((float(places.max()) - chance) / max(1 - chance, 1e-6), -1.0)
+                if score > best[i][0]:
+                    at = divmod(int(places.argmax()), places.shape[1])
+                    best[i] = (score, _inside(box, at, template.shape[:2], tokens.shape[1:3]))
+    return best
+
+
+def _inside(box: Box, at: tuple[int, int], size: tuple[int, ...], grid: tuple[int, ...]) -> Box:
+    """The part of a square that a window of tokens covers, as fractions of the whole picture."""
+    left, top, right, bottom = box
+    step_x, step_y = (right - left) / grid[1], (bottom - top) / grid[0]
+    x, y = left + step_x * at[1], top + step_y * at[0]
+    return x, y, x + step_x * size[1], y + step_y * size[0]

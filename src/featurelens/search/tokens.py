@@ -62,21 +62,21 @@ class TokenMaps:
 
     def of_files(
         self, files: Sequence[tuple[Path, bytes | None]]
-    ) -> list[tuple[list[Box], Float[np.ndarray, "tile channel row col"]] | None]:
+    ) -> list[tuple[list[Box], Float[np.ndarray, "tile channel grid_row grid_col"]] | None]:
         """For each (path, content hash) the squares and their maps; None where the file cannot be read."""
         with ThreadPoolExecutor(min(8, usable_cores()), thread_name_prefix="featurelens-maps") as pool:
             return list(pool.map(lambda pair: self._of_file(*pair), files))
 
     def of_pixels(
         self, pixels: UInt8[np.ndarray, "row col 3"], boxes: Sequence[Box]
-    ) -> Float[np.ndarray, "tile channel row col"]:
+    ) -> Float[np.ndarray, "tile channel grid_row grid_col"]:
         """The maps of parts of a picture in memory; a box may reach beyond the rim, where the rim is repeated."""
         fitted = np.stack([decode(cut(pixels, box), fit=self._fit).pixels for box in boxes])
         return self._backbone.maps(fitted)
 
     def _of_file(
         self, path: Path, digest: bytes | None
-    ) -> tuple[list[Box], Float[np.ndarray, "tile channel row col"]] | None:
+    ) -> tuple[list[Box], Float[np.ndarray, "tile channel grid_row grid_col"]] | None:
         cached = self._place(digest)
         if cached is not None:
             try:

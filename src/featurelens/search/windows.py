@@ -1,4 +1,4 @@
-"""Where in a token map does a small map of tokens lie? Compared token by token, at every place."""
+"""A small map of tokens compared with a larger one, token by token, at every place."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurelens.shapes import Float, Float32
-
-
-@dataclass(frozen=True)
-class Window:
-    """The best place of a template in a map: its score and the tokens it covers [top:bottom, left:right]."""
-
-    score: float
-    top: int
-    left: int
-    bottom: int
-    right: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +39,10 @@ def scaling(maps: list[Float[np.ndarray, "tile channel row col"]]) -> Scaling:
     return Scaling(mean.astype(np.float32), np.maximum(spread, max(least, 1e-30)).astype(np.float32))
 
 
-def best_window(
+def window_scores(
     tokens: Float32[np.ndarray, "row col channel"], template: Float32[np.ndarray, "part_row part_col channel"]
-) -> Window:
-    """The place where the tokens agree best with the template: the mean of their cosines, 1 at most."""
+) -> Float32[np.ndarray, "place_row place_col"]:
+    """How well the template agrees with the tokens at every place: the mean of their cosines, 1 at most."""
     rows, cols, channels = tokens.shape
     high, wide = template.shape[:2]
     alike = template.reshape(-1, channels) @ tokens.reshape(-1, channels).T
@@ -62,5 +51,4 @@ def best_window(
     for row in range(high):
         for col in range(wide):
             scores += alike[row, col, row : row + scores.shape[0], col : col + scores.shape[1]]
-    top, left = divmod(int(scores.argmax()), scores.shape[1])
-    return Window(float(scores[top, left]) / (high * wide), top, left, top + high, left + wide)
+    return scores / np.float32(high * wide)
