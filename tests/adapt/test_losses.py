@@ -66,7 +66,7 @@ def test_nt_xent_of_identical_orthogonal_views_is_known():
 def test_vicreg_equals_lightly(views):
     a, b = (0.4 * v for v in views)
     theirs = lightly_loss("VICRegLoss", lambda_param=25.0, mu_param=25.0, nu_param=1.0)(a, b)
-    assert abs(vicreg(a, b) - theirs) <= 1e-5 * abs(theirs)
+    assert abs(vicreg(a, b) - theirs) <= 1e-6 * max(1, abs(theirs))
 
 
 def test_sabotage_vicreg_without_its_covariance_is_noticed(views):
@@ -75,7 +75,7 @@ def test_sabotage_vicreg_without_its_covariance_is_noticed(views):
 
 def test_barlow_twins_equals_lightly(views):
     theirs = lightly_loss("BarlowTwinsLoss", lambda_param=5e-3)(*views)
-    assert abs(barlow_twins(*views) - theirs) <= 1e-5 * abs(theirs)
+    assert abs(barlow_twins(*views) - theirs) <= 1e-6 * max(1, abs(theirs))
 
 
 def test_sabotage_barlow_with_exchanged_partners_is_noticed(views):
@@ -99,7 +99,7 @@ def test_vicreg_equals_pytorch_metric_learning(views):
 
     theirs = VICRegLoss(invariance_lambda=25, variance_mu=25, covariance_v=1)(views[0], ref_emb=views[1])
     ours = vicreg(*views)
-    assert abs(ours - theirs) <= 1e-5 * abs(theirs)
+    assert abs(ours - theirs) <= 1e-6 * max(1, abs(theirs))
 
 
 def cross_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
