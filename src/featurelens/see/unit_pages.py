@@ -138,8 +138,15 @@ def _templates() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["short"] = lambda value: f"{value:.3g}"
+    environment.filters["brief"] = _brief
     environment.filters["printable"] = lambda text: text.encode("utf-8", "backslashreplace").decode()
     return environment
+
+
+def _brief(name: str) -> str:
+    """A backbone's name; of one that lies in a folder or file, only what that is called."""
+    local = name.startswith(("local-dir:", "bundle:", "onnx:"))
+    return name.rstrip("/").rpartition("/")[2] if local else name
 
 
 def _write(file: Path, template: str, **context: Any) -> None:

@@ -85,6 +85,7 @@ class UnitStore:
         try:
             with os.fdopen(handle, "wb") as file:
                 np.savez(file, **arrays)
+            os.chmod(part, 0o644)
             os.replace(part, self._file)
         except BaseException:
             Path(part).unlink(missing_ok=True)
