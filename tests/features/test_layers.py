@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featurelens.backbone.protocol import Spec
-from featurelens.errors import InvalidInput, LayerError
+from featurelens.errors import InvalidInput, LayerError, SpecMismatch
 from featurelens.features import Features, extract
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
@@ -75,6 +75,29 @@ def test_layers_pooled_in_one_pass(backbone, how):
         assert features.spec.name == f"net {name} {how}"
         assert features.spec.dim == features.vectors.shape[1]
     assert made["stem"].spec.fingerprint != made["deep"].spec.fingerprint
+
+
+def test_several_poolings_come_from_one_run_of_the_network(backbone, tmp_path):
+    runs: list[int] = []
+    handle = backbone.module.stem.register_forward_hook(lambda *_: runs.append(1))
+    options = {"layers": ["stem", "deep"], "pooling": ["avg", "max"], "store": tmp_path / "store"}
+    try:
+        made = extract(IMAGES, backbone, batch_size=len(IMAGES), **options)
+        several = len(runs)
+        extract(IMAGES, backbone, batch_size=len(IMAGES), layers=["stem", "deep"])
+    finally:
+        handle.remove()
+    assert several == len(runs) - several
+    assert list(made) == ["stem avg", "stem max", "deep avg", "deep max"]
+    for how in ("avg", "max"):
+        for name, alone in extract(IMAGES, backbone, layers=["stem", "deep"], pooling=how).items():
+            np.testing.assert_array_equal(made[f"{name} {how}"].vectors, alone.vectors)
+            assert made[f"{name} {how}"].spec == alone.spec
+    with pytest.raises(SpecMismatch, match="pooling avg, max"):
+        extract(IMAGES, backbone, **options | {"pooling": ["avg"]})
+    with pytest.raises(InvalidInput, match="only once"):
+        extract(IMAGES, backbone, pooling=["avg", "avg"])
+    assert list(extract(IMAGES, backbone, pooling=["avg", "gem"])) == ["maps avg", "maps gem"]
 
 
 def test_tokens_are_pooled_without_the_class_token_which_cls_takes(backbone):

@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.backbone.protocol import Backbone
 from featurelens.errors import ImageError, InvalidInput
 from featurelens.features.gather import Gather
 from featurelens.features.parts import EMBEDDING, Part
-from featurelens.features.pooling import check_pooling, check_size, pool
+from featurelens.features.pooling import check_size
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.features.saved import merge
+from featurelens.features.sets import specs_of, wanted_sets, work_for
 from featurelens.features.sources import Source, sources
 from featurelens.features.store import Store
 from featurelens.features.table import Features
-from featurelens.features.tapped import Work, layer_work
 from featurelens.images.batches import in_batches
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
 from featurelens.shapes import UInt8
@@ -33,7 +32,7 @@ def extract(
     backbone: Backbone,
     *,
     layers: Sequence[str] | None = None,
-    pooling: str | None = None,
+    pooling: str | Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     batch_size: int = 32,
     store: str | Path | None = None,
@@ -47,7 +46,8 @@ def extract(
 
     Without `layers` the result is one Features: the backbone's own embedding, or its maps under
     `pooling`. With `layers` (a torch backbone) it is one Features per layer, pooled by `pooling`
-    (default avg). Labels come from `labels`, else from a folder's metadata or class folders. Bad files
+    (default avg); with several poolings one per layer and pooling, named "LAYER POOLING" ("maps avg"
+    without layers). Labels come from `labels`, else from a folder's metadata or class folders. Bad files
     end in `skipped` with their reason. With `store`, a folder, a run that was stopped or killed goes on
     where it was. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
     store holds other vectors), GalleryBusy (another process extracts into it).
@@ -57,21 +57,18 @@ def extract(
     >>> extract(photos, load_backbone("classic:colour"), labels=["a", "b", "b"]).ids
     ('0', '1', '2')
     """
-    names = [EMBEDDING] if layers is None else list(layers)
-    if not names or len(set(names)) != len(names):
-        raise InvalidInput(f"layers={list(names)}: give at least one layer, and each only once.")
-    how = pooling or ("own" if layers is None else "avg")
-    if how != "own":
-        check_pooling(how)
+    wanted = wanted_sets(layers, pooling)
+    names = list(wanted)
     listed = sources(images, labels, stamped=store is not None)
     order = [source.id for source in listed]
     if len(set(order)) != len(order):
         double = next(one for one in order if order.count(one) > 1)
         raise InvalidInput(f"The image {double!r} is listed twice; list each image once.")
     parts: list[Part] = []
+    how = ", ".join(dict.fromkeys(one.pooling for one in wanted.values()))
     with Store(Path(store), names, backbone.spec, how) if store else nullcontext() as keep:
-        work = _work(backbone, layers, pooling)
-        specs = _specs(backbone.spec, work, names, how)
+        work = work_for(backbone, wanted)
+        specs = specs_of(backbone.spec, work, wanted)
         check_size(len(listed), sum(spec.dim for spec in specs.values()), max_bytes, ", ".join(names))
         todo = [s for s in listed if keep is None or not s.stamp or keep.known.get(s.id) != s.stamp]
         meter = Meter(len(listed), on_progress, done=len(listed) - len(todo))
@@ -95,37 +92,13 @@ def extract(
             gather.flush()
         labelled = {source.id: source.label for source in listed}
         found = merge(parts, specs, order=order) if keep is None else keep.result(specs, labelled)
-    return found if layers is not None else found[EMBEDDING]
+    one = layers is None and (pooling is None or isinstance(pooling, str))
+    return found[EMBEDDING] if one else found
 
 
 def usable_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _work(backbone: Backbone, layers: Sequence[str] | None, pooling: str | None) -> Work:
-    if layers is not None:
-        return layer_work(backbone, layers, pooling or "avg")
-    if pooling is None:
-        return lambda pixels: {EMBEDDING: backbone.embed(pixels)}
-    return lambda pixels: {EMBEDDING: pool(backbone.maps(pixels), pooling)}
-
-
-def _specs(spec: Spec, work: Work, names: list[str], how: str) -> dict[str, Spec]:
-    """The Spec of each set; one black image tells the dimensions of all but the backbone's own embedding."""
-    if how == "own":
-        return {EMBEDDING: spec}
-    outputs = work(np.zeros((1, spec.fit.rows, spec.fit.cols, 3), np.uint8))
-    return {
-        name: replace(
-            spec,
-            name=f"{spec.name} {'maps' if name == EMBEDDING else name} {how}",
-            weights=f"{spec.weights} {name} {how}",  # decides the fingerprint: layers do not mix
-            dim=outputs[name].shape[1],
-            map_channels=0,
-        )
-        for name in names
-    }
 
 
 def _load(source: Source, **rules: Any) -> tuple[UInt8[np.ndarray, "row col 3"], None]:

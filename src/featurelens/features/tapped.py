@@ -1,8 +1,8 @@
-"""Several layers of a torch backbone in one pass, each pooled to one vector per image."""
+"""Several layers and poolings of a torch backbone in one pass, one vector per image each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -15,8 +15,8 @@ from featurelens.shapes import Float, UInt8
 Work = Callable[[UInt8[np.ndarray, "batch row col 3"]], dict[str, Float[np.ndarray, "batch _"]]]
 
 
-def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Work:
-    """A function from pixels to one pooled array per layer; the network is hooked only while it runs.
+def layer_work(backbone: Backbone, wanted: Mapping[str, tuple[str, str]]) -> Work:
+    """A function from pixels to one array per set (layer, pooling); the network is hooked only while it runs.
 
     InvalidInput for a backbone without layers (any engine but torch); LayerError for an unknown layer.
     """
@@ -28,6 +28,7 @@ def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Work:
         )
     from featurelens.backbone.tap import tap
 
+    names = list(dict.fromkeys(layer for layer, _ in wanted.values()))
     fit = backbone.spec.fit
     run = backbone.embed
     try:
@@ -43,7 +44,10 @@ def layer_work(backbone: Backbone, names: Sequence[str], pooling: str) -> Work:
     def work(pixels: UInt8[np.ndarray, "batch row col 3"]) -> dict[str, Float[np.ndarray, "batch _"]]:
         with tap(module, names, detach=True) as outputs:  # its hooks hear only this thread
             run(pixels)
-            return {name: _pooled(name, outputs[name], places.get(name), pooling) for name in names}
+            return {
+                name: _pooled(layer, outputs[layer], places.get(layer), pooling)
+                for name, (layer, pooling) in wanted.items()
+            }
 
     return work
 
