@@ -1,7 +1,8 @@
 """The whole report of 1,000 images under 5 backbones, features already extracted.
 
 Usage: assess_report.py [IMAGES_PER_CLASS]. Real photos (clothing10) where ../shared is, drawn ones otherwise. The
-first run extracts; the second, timed, finds the features in the cache, measures, and writes page and JSON.
+first run extracts (harmed images too); the second, timed, finds the features in the cache, measures, and writes
+page and JSON.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main() -> None:
         (some if real else drawn)(images, per_class)
         names = REAL if real else DRAWN
         started = time.perf_counter()
-        choose(images, names, cache=cache, stable=0)
+        choose(images, names, cache=cache)
         first = time.perf_counter() - started
         steps: list[tuple[str, float]] = []
         started = time.perf_counter()
@@ -65,7 +66,6 @@ def main() -> None:
             images,
             names,
             cache=cache,
-            stable=0,
             say=lambda t: steps.append((t, time.perf_counter() - started)),
         )
         page, data = write_report(chosen, Path(place) / "out")

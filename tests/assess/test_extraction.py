@@ -14,9 +14,11 @@ from PIL import Image
 from featurelens.assess.extraction import extract_apart, job_of
 from featurelens.assess.layer_choice import layers_to_try, spread
 from featurelens.assess.places import place_for
+from featurelens.assess.probe_knn import knn_probe
 from featurelens.assess.sweep import sweep
 from featurelens.backbone import load_backbone
 from featurelens.errors import BackboneError, InvalidInput, LayerError
+from featurelens.features import extract
 
 
 def photo(path: Path, seed: int) -> None:
@@ -109,15 +111,22 @@ def test_a_sweep_tries_layers_and_poolings_keeps_them_and_puts_the_best_first(ph
     )
     assert {choice.layer for choice in first} == {"layer1", "layer2", "layer3", "layer4"}
     assert len(first) == 8
-    assert steps[-1] == (40, 40)
+    assert steps[-1] == (20, 20)  # one pass for both poolings
     values = [choice.measures[0].value for choice in first]
     assert values == sorted(values, reverse=True)
     steps.clear()
     second = sweep(
         photos, network, ["auto"], ["avg", "max"], on_progress=lambda *s: steps.append(s), **options
     )
-    assert steps == [(20, 40), (40, 40)]  # all from the cache
+    assert steps == [(20, 20)]  # all from the cache
     assert [c.measures[0].value for c in second] == values
+    own = extract(photos, network)
+    third = sweep(photos, network, ["layer4"], ["avg", "max"], own=own, **options)
+    (mine,) = [choice for choice in third if not choice.pooling]
+    assert mine.measures[0].value == knn_probe(own.vectors, own.labels, ks=(5,))[5].value
+    for choice in third:
+        gap = choice.measures[0].value - mine.measures[0].value
+        assert choice is mine or choice.against.difference == pytest.approx(gap)
     with pytest.raises(LayerError, match="layer9"):
         sweep(photos, network, ["layer9"], [])
     with pytest.raises(InvalidInput, match="layers, poolings or both"):

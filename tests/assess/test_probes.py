@@ -95,6 +95,9 @@ def test_a_learning_curve_rises_and_says_where_it_ends():
     curve = few_shot(features, labels, shots=(1, 4, 16, 1000))
     assert curve[1].value < curve[4].value < curve[16].value
     assert not curve[1000].defined
+    easy = few_shot(*clustered(n=120, noise=0.01), shots=(8,))[8]
+    theirs = binomtest(easy.n, easy.n).proportion_ci(method="wilson")
+    assert (easy.value, *easy.interval) == pytest.approx((1, theirs.low, theirs.high), abs=1e-6)
 
 
 def test_folds_test_every_labelled_row_once_and_spread_classes():

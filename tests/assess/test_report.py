@@ -22,8 +22,10 @@ from featurelens.assess.report.format import count, number, rate, span
 from featurelens.assess.report.maps import embedding_map
 from featurelens.assess.report.svg import ticks
 from featurelens.assess.report.words import short
-from featurelens.assess.stability import stability
-from featurelens.assess.study import Cost, study
+from featurelens.assess.stability import harms, stability
+from featurelens.assess.steadiness import overall
+from featurelens.assess.study import Cost, study, with_measures
+from featurelens.assess.sweep import Choice
 from featurelens.backbone.protocol import Spec
 from featurelens.errors import BackboneError, InvalidInput, UnknownName
 from featurelens.features.table import Features
@@ -61,13 +63,21 @@ def made(root: Path, *, labelled: bool = True) -> Choosing:
     found = study(sets, costs={"good": Cost(50.0, 10**8)})
     best = found[found.best]
     background = background_predicts(frames(root, names), labels) if labels else None
-    harm = {
-        (kind, level): stability(best.features.vectors, features("x", level).vectors, labels)
-        for kind in ("noise", "scale")
-        for level in (0.1, 0.5, 1.0)
+    steady = {
+        a.name: {
+            harm: stability(a.features.vectors, features("x", 0.1 + 0.01 * i).vectors, labels)
+            for i, harm in enumerate(harms(middle=a is not best))
+        }
+        for a in found.assessments
     }
+    found = with_measures(found, {name: overall(harmed) for name, harmed in steady.items()})
+    choices = (
+        Choice("layer1", "gem", 8, (best.measures["RankMe"],)),
+        Choice(f"layer2 {EVIL}", "avg", 8, (best.measures["RankMe"],)),
+    )
     seen = findings(best, background=background)
-    return Choosing(root, found, seen, harm, (), {"gone": f"'{EVIL}' failed"}, ((EVIL, "not an image"),))
+    failed, skipped = {"gone": f"'{EVIL}' failed"}, ((EVIL, "not an image"),)
+    return Choosing(root, found, seen, steady, choices if labelled else (), failed, skipped)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +225,8 @@ def test_one_pass_each_cached_and_a_backbone_that_fails_stops_nothing(photos, tm
     assert first.study.best == "classic:colour"
     assert first.study["classic:colour"].cost.memory_bytes > 10**7
     assert ("classic:colour", 36, 36) in seen
-    assert len(first.stability) == 27
+    assert len(first.stability["classic:colour"]) == 27
+    assert first.study["classic:colour"].measures["drift"].n == 12
     seen.clear()
     second = choose(photos, ["classic:colour"], **options | {"stable": 0})
     assert seen[0][1] == 36  # all of them came from the cache

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
-from featurelens.assess.compare import compare, read_report
+from featurelens.assess.compare import compare, read_report, told
 from featurelens.assess.findings import findings
 from featurelens.assess.pareto import pareto
 from featurelens.assess.result import Measure
@@ -145,6 +145,8 @@ def test_before_and_after_says_what_is_more_than_noise():
     assert found["mAP"].interval == pytest.approx((0.1 - 0.02 * 2**0.5, 0.1 + 0.02 * 2**0.5))
     assert found["x"].verdict == "within noise"
     assert "→" in found["mAP"].backbone
+    (line,) = told(list(found.values()), "mAP")
+    assert line == "net → net+: mAP 0.400 → 0.500 is better; of 2 measures 1 better, 1 within noise."
     assert compare(after, before)[0].verdict == "worse"
     low = Measure("drift", 0.2, 9, "", (0.19, 0.21), better="lower")
     high = Measure("drift", 0.4, 9, "", (0.39, 0.41), better="lower")

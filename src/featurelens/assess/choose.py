@@ -14,10 +14,9 @@ from featurelens.assess.background import background_predicts, border
 from featurelens.assess.extraction import Job, extract_apart, job_of
 from featurelens.assess.findings import Findings, findings
 from featurelens.assess.places import place_for
-from featurelens.assess.result import Measure
 from featurelens.assess.splits import check_split
-from featurelens.assess.stability import stability_of
-from featurelens.assess.study import Cost, Study, study
+from featurelens.assess.steadiness import Steadiness, overall, steadiness
+from featurelens.assess.study import Cost, Study, study, with_measures
 from featurelens.assess.sweep import Choice, sweep
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import FeaturelensError, InvalidInput, MissingExtra
@@ -28,17 +27,19 @@ from featurelens.shapes import Float32
 
 Say = Callable[[str], None]
 OnProgress = Callable[[str, int, int], None]
-Harm = Mapping[tuple[str, float], Mapping[str, Measure]]
 
 
 @dataclass(frozen=True)
 class Choosing:
-    """All that a report shows: the study, the best one's findings and stability, a sweep, what failed."""
+    """All that a report shows: the study, the best one's findings, who is how steady, a sweep, what failed.
+
+    `stability` is by backbone: the best under every harm, the others under each kind's middle level.
+    """
 
     images: Path
     study: Study
     findings: Findings
-    stability: Harm
+    stability: Mapping[str, Steadiness]
     sweep: tuple[Choice, ...]
     failed: Mapping[str, str]
     skipped: tuple[tuple[str, str], ...]
@@ -53,7 +54,7 @@ def choose(
     size: int | None = None,
     device: str = "auto",
     split: str = "folds",
-    stable: int = 200,
+    stable: int = 100,
     cache: Path | None = None,
     seed: int = 0,
     say: Say | None = None,
@@ -63,9 +64,10 @@ def choose(
 
     Each backbone is one pass in a process of its own, kept in `cache` (default: `place_for(images)`) and
     resumed. One that fails is named in `failed` and stops nothing. `layers` (names, or "auto") and `pooling`
-    add a sweep over the best backbone; `stable` images (0: none) measure its stability. `on_progress` gets
-    what is being done, done and total. Raises InvalidInput for a missing folder, no backbone or a split that
-    is none, BackboneError when every backbone fails, MissingExtra without scikit-learn.
+    add a sweep over the best backbone, one more pass of it. `stable` images (0: none) measure how steady
+    every backbone is under small harms. `on_progress` gets what is being done, done and total. Raises
+    InvalidInput for a missing folder, no backbone or a split that is none, BackboneError when every backbone
+    fails, MissingExtra without scikit-learn.
     """
     tell, step = say or (lambda text: None), on_progress or (lambda what, done, total: None)
     if not images.is_dir():
@@ -79,27 +81,39 @@ def choose(
     jobs = {name: job_of(name, images, size=size, device=device) for name in backbones}
     sets, costs, failed = _extracted(jobs, cache, tell, step)
     choices: tuple[Choice, ...] = ()
+    swept = partial(_swept, images, cache, layers, pooling, seed, tell, step)
     if len(jobs) == 1 and (layers or pooling):  # a wrong layer is told before the long work
-        choices = _swept(images, next(iter(jobs.items())), cache, layers, pooling, seed, tell, step)
+        ((name, job),) = jobs.items()
+        choices = swept(name, job, sets[name])
     found = study(sets, costs=costs, split=split, seed=seed, on_progress=lambda n: tell(f"Measuring {n}"))
-    best, job = found[found.best], jobs[found.best]
+    best = found[found.best]
     background = None
     if best.features.labels is not None and any(best.features.labels):
         tell("Looking for label problems and telling backgrounds")
         background = background_predicts(frames(images, best.features.ids), best.features.labels, seed=seed)
     if len(jobs) > 1 and (layers or pooling):
         try:
-            choices = _swept(images, (found.best, job), cache, layers, pooling, seed, tell, step)
+            choices = swept(best.name, jobs[best.name], best.features)
         except FeaturelensError as error:
-            failed[f"layers of {found.best}"] = f"Layers and poolings of {found.best}: {error}"
+            failed[f"layers of {best.name}"] = f"Layers and poolings of {best.name}: {error}"
             tell(str(error))
-    harm: Harm = {}
-    if stable:
-        tell(f"Measuring the stability of {found.best}")
-        watch = partial(step, "stability")
-        harm = _stability(images, best.features, _load(job, "auto"), stable, seed, watch)
+    harmed: dict[str, Steadiness] = {}
+    for one in found.assessments if stable else ():
+        tell(f"Harming images for {one.name}")
+        job = jobs[one.name]
+        harmed[one.name] = steadiness(
+            images,
+            one.features,
+            partial(_load, job, "auto"),
+            count=stable,
+            middle=one.name != best.name,
+            place=job.folder(cache),
+            seed=seed,
+            on_progress=partial(step, f"harms {one.name}"),
+        )
     seen = findings(best, background=background, seed=seed)
-    return Choosing(images, found, seen, harm, choices, failed, _skipped(sets))
+    found = with_measures(found, {name: overall(steady) for name, steady in harmed.items()})
+    return Choosing(images, found, seen, harmed, choices, failed, _skipped(sets))
 
 
 def _extracted(
@@ -122,19 +136,22 @@ def _extracted(
 
 def _swept(
     images: Path,
-    named: tuple[str, Job],
     cache: Path,
     layers: Sequence[str],
     pooling: Sequence[str],
     seed: int,
     tell: Say,
     step: OnProgress,
+    name: str,
+    job: Job,
+    own: Features,
 ) -> tuple[Choice, ...]:
-    name, job = named
     tell(f"Trying layers and poolings of {name}")
     backbone = _load(job, "torch" if layers else "auto")
-    folder, watch = job.folder(cache), partial(step, "layers")
-    return tuple(sweep(images, backbone, layers, pooling, cache=folder, seed=seed, on_progress=watch))
+    folder, watch = job.folder(cache), partial(step, f"layers {name}")
+    return tuple(
+        sweep(images, backbone, layers, pooling, own=own, cache=folder, seed=seed, on_progress=watch)
+    )
 
 
 def _skipped(sets: Mapping[str, Features]) -> tuple[tuple[str, str], ...]:
@@ -168,19 +185,3 @@ def _load(job: Job, engine: str) -> Backbone:
         weights=Path(job.weights) if job.weights else None,
         size=job.size,
     )
-
-
-def _stability(
-    images: Path,
-    features: Features,
-    backbone: Backbone,
-    count: int,
-    seed: int,
-    watch: Callable[[int, int], None],
-) -> Harm:
-    rows = np.random.default_rng(seed).permutation(len(features))[:count]
-    rows.sort()
-    ids = [features.ids[i] for i in rows]
-    pixels = np.stack([decode(images / name, fit=backbone.spec.fit).pixels for name in ids])
-    labels = None if features.labels is None else [features.labels[i] for i in rows]
-    return stability_of(pixels, backbone.embed, ids=ids, labels=labels, seed=seed, on_progress=watch)

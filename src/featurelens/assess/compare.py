@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -94,8 +95,15 @@ def _pair(x: Mapping[str, Any], y: Mapping[str, Any], name: str) -> Paired | Non
     if not rows[0] or not rows[1] or len(rows[0]) != len(rows[1]):
         return None
     after, before = (
-        Measure(name, 0.0, len(row), "", per_item=np.array([np.nan if v is None else v for v in row], float))
-        for row in rows
+        Measure(
+            name,
+            0.0,
+            len(row),
+            "",
+            detail=one["measures"][name].get("detail", {}),
+            per_item=np.array([np.nan if v is None else v for v in row], float),
+        )
+        for row, one in zip(rows, (y, x), strict=True)
     )
     return paired(after, before)
 
@@ -126,3 +134,18 @@ def _verdict(gap: float, shown: bool, better: str) -> Verdict:
 def same_images(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether both reports looked at the same images and labels."""
     return before.get("data") is not None and before["data"] == after.get("data")
+
+
+def told(changes: Sequence[Change], quality: str | None) -> list[str]:
+    """One sentence for each backbone: what became of the measure that ranks backbones, and of the others."""
+    lines = []
+    for backbone in dict.fromkeys(change.backbone for change in changes):
+        own = [change for change in changes if change.backbone == backbone]
+        count = Counter(change.verdict for change in own)
+        all_of_them = ", ".join(f"{count[v]} {v}" for v in get_args(Verdict) if count[v])
+        first = next((change for change in own if change.measure == quality), None)
+        start = (
+            f"{first.measure} {first.before:.3f} → {first.after:.3f} is {first.verdict}; " if first else ""
+        )
+        lines.append(f"{backbone}: {start}of {len(own)} measures {all_of_them}.")
+    return lines

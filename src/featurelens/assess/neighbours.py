@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from featurelens.assess.arrays import blocks, unit
+from featurelens.assess.arrays import BLOCK_BYTES, blocks, unit
+from featurelens.assess.threads import in_threads
 from featurelens.errors import InvalidInput
 from featurelens.shapes import Float, Float32, Int64
 
 _GROUP = 32
+_TILE = 4096
 
 
 def nearest(
@@ -39,24 +43,56 @@ def nearest(
         )
     indices = np.empty((len(asked), k), dtype=np.int64)
     found = np.empty((len(asked), k), dtype=np.float32)
-    for part in blocks(len(asked), 4 * len(base)):
-        similarity = asked[part] @ base.T
-        if skip is not None:
-            similarity[np.arange(part.stop - part.start), skip[part]] = -np.inf
-        for offset, row in enumerate(similarity):
-            best = _top(row, k)
-            indices[part.start + offset] = best
-            found[part.start + offset] = row[best]
+    wide = max(_TILE, 2 * k + 1)
+
+    parts = list(blocks(len(asked), 4 * wide, budget=BLOCK_BYTES // 2))
+
+    def search(part: slice) -> tuple[Int64[np.ndarray, "p k"], Float32[np.ndarray, "p k"]]:
+        tiles = blocks(len(base), 1, budget=wide)
+        return _search(asked[part], base, tiles, k, None if skip is None else skip[part])
+
+    for part, of_part in zip(parts, in_threads(search, parts), strict=True):
+        indices[part], found[part] = of_part
     return indices, found
 
 
-def _top(row: Float32[np.ndarray, "n"], k: int) -> Int64[np.ndarray, "k"]:
-    """The k largest entries, best first: the k-th largest group maximum bounds what need be sorted."""
-    grouped = len(row) // _GROUP * _GROUP
-    candidates = np.arange(len(row))
-    if grouped // _GROUP > 2 * k:
-        maxima = row[:grouped].reshape(-1, _GROUP).max(axis=1)
-        bound = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
-        candidates = np.flatnonzero(row >= bound)
-    order = np.lexsort((candidates, -row[candidates]))[:k]
-    return candidates[order].astype(np.int64)
+def _search(
+    queries: Float32[np.ndarray, "q d"],
+    base: Float32[np.ndarray, "n d"],
+    tiles: Iterable[slice],
+    k: int,
+    skip: Int64[np.ndarray, "q"] | None,
+) -> tuple[Int64[np.ndarray, "q k"], Float32[np.ndarray, "q k"]]:
+    """The k best of each query: tile after tile, only what beats the k-th best so far is looked at."""
+    count = len(queries)
+    best = np.full((count, k), -np.inf, np.float32)
+    best_at = np.zeros((count, k), np.int64)
+    for tile in tiles:
+        similarity = queries @ base[tile].T
+        if skip is not None:
+            inside = np.flatnonzero((skip >= tile.start) & (skip < tile.stop))
+            similarity[inside, skip[inside] - tile.start] = -np.inf
+        bound = _kth(similarity, k) if tile.start == 0 else np.nextafter(best[:, -1], np.float32(np.inf))
+        places = np.flatnonzero(similarity >= bound[:, None])
+        rows, columns = np.divmod(places, similarity.shape[1])
+        values = np.concatenate([best.ravel(), similarity.ravel()[places]])
+        at = np.concatenate([best_at.ravel(), columns + tile.start])
+        rows = np.concatenate([np.repeat(np.arange(count), k), rows])
+        order = np.lexsort((-values, rows))  # stable: of equal ones the lower row number stays first
+        first = np.searchsorted(rows[order], np.arange(count))
+        taken = order[first[:, None] + np.arange(k)]
+        best, best_at = values[taken], at[taken]
+    return best_at, best
+
+
+def _kth(similarity: Float32[np.ndarray, "q n"], k: int) -> Float32[np.ndarray, "q"]:
+    """At most the k-th largest of each row; where rows are long, by the k-th largest maximum of groups."""
+    count, wide = similarity.shape
+    if wide < k:
+        return np.full(count, -np.inf, np.float32)
+    groups = wide // _GROUP
+    if groups > 2 * k:
+        cut = similarity[:, : groups * _GROUP].reshape(count, _GROUP, groups)
+        similarity = cut.max(axis=1)
+    last = similarity.shape[1] - k
+    return np.partition(similarity, last, axis=1)[:, last]

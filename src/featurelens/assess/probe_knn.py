@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from featurelens.assess.arrays import Labels, blocks, encode
-from featurelens.assess.interval import share_interval
+from featurelens.assess.interval import same_class_rate, share_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.splits import Split
@@ -67,13 +67,16 @@ def _measure(
 ) -> Measure:
     tested = predicted >= 0
     right = np.where(tested, predicted == codes, np.nan)
+    counts = np.bincount(codes[tested])
     return Measure(
         f"kNN accuracy, k = {k}",
         float(np.nanmean(right)),
         int(tested.sum()),
         f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}; interval by bootstrap over images",
         interval=share_interval(right, seed=seed),
-        chance=float(((np.bincount(codes[tested]) / tested.sum()) ** 2).sum()),
+        chance=same_class_rate(counts)
+        if way == "leave one out"
+        else float(((counts / counts.sum()) ** 2).sum()),
         detail={"predicted": [names[p] if p >= 0 else None for p in predicted.tolist()]},
         per_item=right,
     )

@@ -91,8 +91,8 @@ def few_shot(
 ) -> dict[int, Measure]:
     """The learning curve: accuracy with 1, 2, 4, ... teaching images per class, tested on a fixed quarter.
 
-    The interval (normal) joins the spread over `repeats` draws of the teaching images with that of the test images. A number of
-    shots that some class cannot give is undefined. Raises MissingExtra without scikit-learn.
+    The interval joins the spread over `repeats` draws of the teaching images with that of the test images
+    (Wilson 1927). A number of shots that some class cannot give is undefined. Raises MissingExtra without scikit-learn.
     """
     classes = encode(labels, len(features))
     split = by_ratio(classes.codes, seed=seed)[0]
@@ -122,17 +122,27 @@ def few_shot(
             scores.append(float((found == classes.codes[split.test]).mean()))
         mean = float(np.mean(scores))
         drawn = float(np.var(scores, ddof=1)) / repeats if repeats > 1 else 0.0
-        half = 1.959964 * float(np.sqrt(drawn + mean * (1 - mean) / max(len(split.test), 1)))
         results[shot] = Measure(
             name,
             mean,
             len(split.test),
             protocol,
-            interval=(max(0.0, mean - half), min(1.0, mean + half)),
+            interval=_wilson(mean, len(split.test), drawn),
             chance=float((share**2).sum()),
             detail={"draws": scores},
         )
     return results
+
+
+def _wilson(share: float, n: int, drawn: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of n test images, joined with the variance over the draws.
+
+    Unlike the normal one it does not claim certainty where every test image was right.
+    """
+    z2 = 1.959964**2
+    centre = (share * n + z2 / 2) / (n + z2)
+    half = np.sqrt(z2 * drawn + z2 * (share * (1 - share) * n + z2 / 4) / (n + z2) ** 2)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
 
 
 def probabilities(

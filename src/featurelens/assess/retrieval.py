@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from featurelens.assess.arrays import BLOCK_BYTES, Labels, blocks, encode, unit
+from featurelens.assess.both_roles import spreads, wide_interval
 from featurelens.assess.interval import (
-    mean_interval,
     random_average_precision,
     random_average_precision_at_r,
     same_class_rate,
@@ -44,8 +44,8 @@ def retrieval(
         reason = f"no image has another of its class ({len(counts)} classes, {len(known)} labelled images)"
         return {name: undefined(name, reason, n=0, protocol=_PROTOCOL) for name in names}
     rows = features[known]
-    deepest = min(total, max(int(relevant.max()), *ks))
-    values = {"mAP": average_precisions(rows, codes), **_top_values(rows, codes, relevant, deepest, ks)}
+    values = _values(rows, codes, ks)
+    wider = spreads(lambda kept: _values(rows[kept], codes[kept], ks, alone=np.nan), codes, seed=seed)
     sizes, queries_of = np.unique(relevant[queries], return_counts=True)
     chances = {
         "mAP": _weighted(random_average_precision, sizes, queries_of, total),
@@ -66,8 +66,9 @@ def retrieval(
             name,
             float(np.nanmean(per_item)),
             n=int(queries.sum()),
-            protocol=_PROTOCOL + "; interval by bootstrap over queries",
-            interval=mean_interval(per_item, seed=seed),
+            protocol=f"{_PROTOCOL}; interval by bootstrap over queries, {wider[name]:.2f} times as wide because "
+            "every image is a result too (grouped jackknife)",
+            interval=wide_interval(per_item, wider[name], seed=seed),
             chance=chances.get(name, float(flat)),
             detail={
                 "per_class": {
@@ -76,11 +77,22 @@ def retrieval(
                     if counts[c] > 1
                 },
                 "alone": int((~queries).sum()),
+                "spread": wider[name],
                 "unlabelled": len(features) - len(known),
             },
             per_item=per_item,
         )
     return results
+
+
+def _values(
+    rows: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"], ks: Sequence[int], *, alone: float = 0.0
+) -> dict[str, Float64[np.ndarray, "n"]]:
+    """Every measure for every row; `alone` for rows that have nothing to find."""
+    relevant = np.bincount(codes)[codes] - 1
+    deepest = min(len(rows) - 1, max(int(relevant.max()), *ks))
+    found = {"mAP": average_precisions(rows, codes), **_top_values(rows, codes, relevant, deepest, ks)}
+    return {name: np.where(relevant > 0, values, alone) for name, values in found.items()}
 
 
 def _top_values(

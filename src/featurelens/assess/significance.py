@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from featurelens.assess.interval import mean_interval
+from featurelens.assess.both_roles import wide_interval
 from featurelens.assess.result import Measure
 from featurelens.errors import InvalidInput
 
@@ -34,7 +34,9 @@ class Paired:
 def paired(a: Measure, b: Measure, *, names: tuple[str, str] = ("a", "b"), seed: int = 0) -> Paired:
     """Paired bootstrap interval and sign-flip permutation test of the row values of two measures.
 
-    Raises InvalidInput when a measure keeps no row values, or they share fewer than two rows.
+    Where each image is asker and result at once (`detail["spread"]`, see `both_roles`), differences of images
+    hang together: the interval, and what flipping can reach, are wider by that factor. Raises InvalidInput
+    when a measure keeps no row values, or they share fewer than two rows.
 
     >>> left = Measure("x", 0.75, 4, "", per_item=np.array([1.0, 1.0, 1.0, 0.0]))
     >>> paired(left, left).p
@@ -48,13 +50,14 @@ def paired(a: Measure, b: Measure, *, names: tuple[str, str] = ("a", "b"), seed:
     if n < 2:
         raise InvalidInput(f"A paired test needs two images with both values; there are {n}.")
     mean = float(gap.mean())
+    spread = max(float(one.detail.get("spread", 1.0)) for one in (a, b))
     moved = gap[gap != 0]
     random = np.random.default_rng(seed)
     extreme = 0
     for start in range(0, FLIPS, 1000):
         signs = random.integers(0, 2, size=(min(1000, FLIPS - start), len(moved)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).sum())
-    interval = mean_interval(gap, seed=seed) or (mean, mean)
+        extreme += int((spread * np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).sum())
+    interval = wide_interval(gap, spread, limits=(-np.inf, np.inf), seed=seed) or (mean, mean)
     return Paired(*names, a.name, mean, interval, (extreme + 1) / (FLIPS + 1), n)
 
 

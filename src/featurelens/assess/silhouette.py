@@ -6,16 +6,20 @@ from typing import Literal
 
 import numpy as np
 
-from featurelens.assess.arrays import Classes, Labels, blocks, checked, encode
-from featurelens.assess.interval import mean_interval
+from featurelens.assess.arrays import BLOCK_BYTES, Classes, Labels, blocks, checked, encode
+from featurelens.assess.both_roles import spreads, wide_interval
 from featurelens.assess.result import Measure, undefined
+from featurelens.assess.threads import in_threads
 from featurelens.shapes import Float, Float64, Int64
 
 Metric = Literal["cosine", "euclidean"]
 _TILE = 1024
+_FEW = 32
 _CLOSE = 0.1
 """Tiles with a squared distance below this share of the squared lengths are computed in float64: there the
 difference of large numbers would cost float32 its digits."""
+_SMALL = 4
+"""So are tiles with a class of fewer images, whose mean does not even out what float32 rounds."""
 
 
 def silhouette(
@@ -44,16 +48,30 @@ def silhouette(
     if count < 2 or count >= n:
         reason = f"silhouette needs from 2 to n - 1 classes; there are {count} for {n} labelled images"
         return undefined(f"silhouette ({metric})", reason, n=n, protocol=protocol)
+    rows, codes = features[known], classes.codes[known]
     per_item = np.full(len(features), np.nan)
-    per_item[known] = silhouette_samples(features[known], classes.codes[known], metric=metric)
+    per_item[known] = silhouette_samples(rows, codes, metric=metric)
+
+    def values(kept: Int64[np.ndarray, "kept"]) -> dict[str, Float64[np.ndarray, "kept"]]:
+        used = np.unique(codes[kept], return_inverse=True)[1].astype(np.int64)
+        few = used.max(initial=0) < 1
+        none = np.full(len(kept), np.nan)
+        return {metric: none if few else silhouette_samples(rows[kept], used, metric=metric)}
+
+    wider = spreads(values, codes, seed=seed)[metric]
     return Measure(
         f"silhouette ({metric})",
         float(np.nanmean(per_item)),
         n=n,
-        protocol=protocol + "; interval by bootstrap over images",
-        interval=mean_interval(per_item, seed=seed),
-        chance=_chance(features[known], classes.codes[known], shuffles, seed) if metric == "cosine" else 0.0,
-        detail={"per_class": _per_class(per_item, classes), "unlabelled": len(features) - n},
+        protocol=f"{protocol}; interval by bootstrap over images, {wider:.2f} times as wide because each is a "
+        "neighbour of others too (grouped jackknife)",
+        interval=wide_interval(per_item, wider, limits=(-1.0, 1.0), seed=seed),
+        chance=_chance(rows, codes, shuffles, seed) if metric == "cosine" else 0.0,
+        detail={
+            "per_class": _per_class(per_item, classes),
+            "unlabelled": len(features) - n,
+            "spread": wider,
+        },
         per_item=per_item,
     )
 
@@ -81,18 +99,26 @@ def _cosine_totals(
     """Summed cosine distance of each row to each class: size minus the product with the class's sum."""
     n, counts = len(codes), np.bincount(codes)
     checked(features)
-    inverse = np.zeros(n)
-    sums = np.zeros((len(counts), features.shape[1]))
-    parts = list(blocks(n, 8 * features.shape[1]))
-    for part in parts:
-        rows = features[part].astype(np.float64)
+    parts = list(blocks(n, 8 * features.shape[1], budget=BLOCK_BYTES // 4))
+
+    def summed(
+        part: slice,
+    ) -> tuple[Float64[np.ndarray, "p"], Int64[np.ndarray, "c"], Float64[np.ndarray, "c d"]]:
+        """One over the length of each row, the classes of the part, and the sum of the unit rows of each."""
+        rows = features[part].astype(np.float64, copy=False)
         length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-        inverse[part] = np.divide(1, length, out=np.zeros(len(rows)), where=length > 0)
+        scale = np.divide(1, length, out=np.zeros(len(rows)), where=length > 0)
         order = np.argsort(codes[part], kind="stable")
         present, first = np.unique(codes[part][order], return_index=True)
-        for code, members in zip(present, np.split(order, first[1:]), strict=True):
-            sums[code] += inverse[part][members] @ rows[members]
-    totals = np.concatenate([features[part].astype(np.float64) @ -sums.T for part in parts])
+        groups = np.split(order, first[1:])
+        return scale, present, np.stack([scale[members] @ rows[members] for members in groups])
+
+    inverse, sums = np.zeros(n), np.zeros((len(counts), features.shape[1]))
+    for part, (scale, present, of_part) in zip(parts, in_threads(summed, parts), strict=True):
+        inverse[part] = scale
+        sums[present] += of_part
+    products = in_threads(lambda part: features[part].astype(np.float64, copy=False) @ -sums.T, parts)
+    totals = np.concatenate(list(products))
     totals *= inverse[:, None]
     totals += counts
     totals[np.arange(n), codes] -= inverse == 0
@@ -103,31 +129,58 @@ def _euclidean_totals(
     features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"]
 ) -> Float64[np.ndarray, "n classes"]:
     """Summed Euclidean distance of each row to each class; each pair of rows is computed once."""
-    n, count = len(codes), int(codes.max()) + 1
-    order = np.argsort(codes, kind="stable")
-    sorted_codes = codes[order]
-    member = np.eye(count, dtype=np.float32)[sorted_codes]
+    n, counts = len(codes), np.bincount(codes)
+    place = np.argsort(np.argsort(counts, kind="stable"))  # small classes first, so that they share tiles
+    order = np.argsort(place[codes], kind="stable")
+    sorted_codes, small = place[codes][order], counts[codes][order] < _SMALL
     left, right = _square_factors(checked(features)[order].astype(np.float64))
     left32, right32 = left.astype(np.float32), right.astype(np.float32)
     square = left[:, -2]
-    totals = np.zeros((n, count))
     tiles = list(blocks(n, 1, budget=_TILE))
-    for at, a in enumerate(tiles):
-        classes_a = slice(sorted_codes[a.start], sorted_codes[a.stop - 1] + 1)
-        for b in tiles[at:]:
-            classes_b = slice(sorted_codes[b.start], sorted_codes[b.stop - 1] + 1)
-            distance = left32[a] @ right32[b].T
-            if a == b or distance.min() < _CLOSE * (square[a].max() + square[b].max()):
-                distance = np.maximum(left[a] @ right[b].T, 0)
-            if a == b:
-                np.fill_diagonal(distance, 0)
-            np.sqrt(distance, out=distance)
-            totals[a, classes_b] += distance @ member[b, classes_b]
-            if a != b:
-                totals[b, classes_a] += distance.T @ member[a, classes_a]
+    inside = [slice(sorted_codes[t.start], sorted_codes[t.stop - 1] + 1) for t in tiles]
+    pairs = [(i, j) for i in range(len(tiles)) for j in range(i, len(tiles))]
+
+    def sums(pair: tuple[int, int]) -> tuple[Float[np.ndarray, "a c"], Float[np.ndarray, "b c"]]:
+        """Of one tile: the sums of its rows over the classes of its columns, and the other way round."""
+        a, b = (tiles[i] for i in pair)
+        distance = left32[a] @ right32[b].T
+        if a == b:
+            np.fill_diagonal(distance, np.inf)
+        close = distance.min() < _CLOSE * (square[a].max() + square[b].max())
+        if close or small[a.start] or small[b.start]:
+            distance = np.maximum(left[a] @ right[b].T, 0)
+        if a == b:
+            np.fill_diagonal(distance, 0)
+        np.sqrt(distance, out=distance)
+        return _over_columns(distance, sorted_codes[b]), _over_rows(distance, sorted_codes[a])
+
+    totals = np.zeros((n, len(counts)))
+    for (i, j), (of_a, of_b) in zip(pairs, in_threads(sums, pairs), strict=True):
+        totals[tiles[i], inside[j]] += of_a
+        if i != j:
+            totals[tiles[j], inside[i]] += of_b
     result = np.empty_like(totals)
     result[order] = totals
-    return result
+    return result[:, place]
+
+
+def _over_columns(
+    distance: Float[np.ndarray, "a b"], codes: Int64[np.ndarray, "b"]
+) -> Float[np.ndarray, "a c"]:
+    """The sum of each row over the columns of each class; columns are sorted by class."""
+    return np.add.reduceat(distance, np.flatnonzero(np.diff(codes, prepend=-1)), axis=1)
+
+
+def _over_rows(distance: Float[np.ndarray, "a b"], codes: Int64[np.ndarray, "a"]) -> Float[np.ndarray, "b c"]:
+    """The sum of each column over the rows of each class; few rows at a time keep float32 exact enough."""
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    if len(starts) > len(codes) // _FEW:
+        return np.add.reduceat(distance, starts, axis=0).T
+    sums = np.zeros((len(starts), distance.shape[1]))
+    for of_class, start, stop in zip(sums, starts, [*starts[1:], len(codes)], strict=True):
+        for row in range(start, stop, _FEW):
+            of_class += distance[row : min(row + _FEW, stop)].sum(axis=0)
+    return sums.T
 
 
 def _square_factors(

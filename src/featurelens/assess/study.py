@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -145,6 +145,16 @@ def study(
         agreement = _agreement(ranked, seed)
     front = tuple(pareto(points))
     return Study(tuple(ranked), quality, best.name, tuple(holm(tests)), front, agreement)
+
+
+def with_measures(found: Study, more: Mapping[str, Mapping[str, Measure]]) -> Study:
+    """The study with further measures of its backbones, by their names."""
+    return replace(
+        found,
+        assessments=tuple(
+            replace(a, measures={**a.measures, **more.get(a.name, {})}) for a in found.assessments
+        ),
+    )
 
 
 def splits_of(features: Features, split: str, seed: int) -> list[Split] | None:

@@ -52,8 +52,8 @@ def assess(
         ),
     ] = "folds",
     stable: Annotated[
-        int, typer.Option(help="Images on which stability under small harms is measured; 0 leaves it out.")
-    ] = 200,
+        int, typer.Option(help="Images that are harmed to see how steady each backbone is; 0 leaves it out.")
+    ] = 100,
     map_by: Annotated[
         str, typer.Option("--map", help="The 2-D map of the images: pca, or tsne (needs the extra 'maps').")
     ] = "pca",
@@ -132,11 +132,9 @@ class _Progress:
 
             self._open.close()
             self._now = what
-            harms = what == "stability"
-            title = (
-                "Harming images" if harms else "Layers" if what == "layers" else f"Embedding {short(what)}"
-            )
-            bar = progress_bar(title, unit="harms" if harms else "images")
+            work, _, _ = what.partition(" ")
+            title = {"harms": "Harming images", "layers": "Layers"}.get(work, f"Embedding {short(what)}")
+            bar = progress_bar(title, unit="harms" if work == "harms" else "images")
             self._advance = self._open.enter_context(bar)
         self._advance(done, total)
 
@@ -173,7 +171,8 @@ def _print(chosen: Choosing) -> None:
     if chosen.sweep:
         best = chosen.sweep[0]
         typer.echo(
-            f"Best of {len(chosen.sweep)} layers and poolings: {best.layer} {best.pooling}, {best.measures[0]}"
+            f"Best of {len(chosen.sweep)} layers and poolings: {f'{best.layer} {best.pooling}'.strip()}, "
+            f"{best.measures[0]}"
         )
     _print_faults(chosen)
 

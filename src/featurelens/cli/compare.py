@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import Json
-from featurelens.cli.terminal import notice, print_json, show
+from featurelens.cli.terminal import notice, print_json, printable, show
 
 
 def compare(
@@ -17,13 +17,13 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Show what changed between two reports, and whether it is more than noise."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from rich.markup import escape
     from rich.table import Table
 
     from featurelens.assess.compare import compare as compare_reports
-    from featurelens.assess.compare import read_report, same_images
+    from featurelens.assess.compare import read_report, same_images, told
 
     first, second = read_report(before), read_report(after)
     changes = compare_reports(first, second)
@@ -34,15 +34,16 @@ def compare(
         return
     if not same:
         notice("The two reports looked at different images or labels: differences may come from these.")
-    from featurelens.assess.report.words import short
-
+    for line in told([replace(c, backbone=_names(c.backbone)) for c in changes], second.get("quality")):
+        typer.echo(printable(line))
+    typer.echo()
     table = Table(box=None, pad_edge=False)
     for name in ("backbone", "measure", "before", "after", "difference", "verdict"):
         table.add_column(name, justify="left" if name in ("backbone", "measure", "verdict") else "right")
     for change in changes:
         spread = f" [{change.interval[0]:+.3f}, {change.interval[1]:+.3f}]" if change.interval else ""
         table.add_row(
-            escape(" → ".join(map(short, change.backbone.split(" → ")))),
+            escape(_names(change.backbone)),
             change.measure,
             f"{change.before:.3f}",
             f"{change.after:.3f}",
@@ -51,6 +52,13 @@ def compare(
         )
     show(table)
     notice("p: paired on the same images. Others: whether the intervals of both reports allow for it.")
+
+
+def _names(backbone: str) -> str:
+    """Short names of a backbone, or of the two of a pair."""
+    from featurelens.assess.report.words import short
+
+    return " → ".join(map(short, backbone.split(" → ")))
 
 
 def _small(p: float) -> str:

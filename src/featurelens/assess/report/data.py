@@ -8,6 +8,7 @@ from typing import Any
 
 from featurelens.assess.choose import Choosing
 from featurelens.assess.compare import FORMAT
+from featurelens.assess.report.classes import class_rows
 from featurelens.assess.report.words import short
 from featurelens.assess.result import plain
 from featurelens.assess.study import Assessment, confused
@@ -44,6 +45,7 @@ def report_data(chosen: Choosing) -> dict[str, Any]:
                 {"true": a, "taken_for": b, "times": n, "of": total}
                 for a, b, n, total in confused(study[study.best])
             ],
+            "by_class": [asdict(row) for row in class_rows(study[study.best])],
             "faults": {
                 "copies": [_pair(p, features.ids) for p in found.pairs],
                 "two_labels": [_pair(p, features.ids) for p in found.two_labels],
@@ -52,10 +54,14 @@ def report_data(chosen: Choosing) -> dict[str, Any]:
                 "background": found.background,
             },
             "stability": [
-                {"kind": kind, "level": level, "measures": measures}
-                for (kind, level), measures in chosen.stability.items()
+                {"backbone": name, "kind": kind, "level": level, "measures": measures}
+                for name, steady in chosen.stability.items()
+                for (kind, level), measures in steady.items()
             ],
-            "sweep": [vars(c) | {"measures": list(c.measures)} for c in chosen.sweep],
+            "sweep": [
+                vars(c) | {"measures": list(c.measures), "against": c.against and asdict(c.against)}
+                for c in chosen.sweep
+            ],
             "failed": chosen.failed,
             "skipped": [{"id": name, "reason": reason} for name, reason in chosen.skipped],
         }

@@ -11,8 +11,18 @@ from typing import Any
 from markupsafe import Markup
 
 from featurelens.assess.choose import Choosing
-from featurelens.assess.report.advice import answer, cautions, extremes, strongest
+from featurelens.assess.report.advice import (
+    answer,
+    cautions,
+    drift_rows,
+    extremes,
+    steady_rows,
+    steady_words,
+    strongest,
+    sweep_words,
+)
 from featurelens.assess.report.charts import interval_bar, learning_curve, pareto_chart, stability_chart
+from featurelens.assess.report.classes import class_rows, told_by_frame
 from featurelens.assess.report.data import report_data
 from featurelens.assess.report.format import count, megabytes, number, printable, rate, span
 from featurelens.assess.report.maps import MAPS, confusion_matrix, embedding_map
@@ -63,6 +73,8 @@ def _context(chosen: Choosing, map_by: str, at: datetime) -> dict[str, Any]:
     best = study[study.best]
     features = best.features
     probe = best.measures.get("linear probe accuracy")
+    harm = chosen.stability.get(study.best, {})
+    steady = steady_rows(study, chosen.stability)
     matrix = ""
     if probe is not None and probe.defined:
         matrix = confusion_matrix(probe.detail["confusion"], probe.detail["classes"])
@@ -80,17 +92,24 @@ def _context(chosen: Choosing, map_by: str, at: datetime) -> dict[str, Any]:
         "cautions": cautions(study),
         "columns": [name for name in SHOWN if any(name in a.measures for a in study.assessments)],
         "groups": _groups(best),
+        "class_rows": class_rows(best),
+        "told": told_by_frame(chosen.findings.background, features.labels),
         "pareto": Markup(pareto_chart(study)),
         "curve": Markup(learning_curve({a.name: _curve(a) for a in study.assessments})),
         "map": Markup(embedding_map(features, by=map_by)),
         "map_words": MAPS[map_by],
         "matrix": Markup(matrix),
         "confused": confused(best),
-        "drift": Markup(stability_chart(chosen.stability, "drift")),
-        "kept": Markup(stability_chart(chosen.stability, "neighbour overlap@10")),
-        "lost": Markup(stability_chart(chosen.stability, "accuracy drop")),
-        "extremes": extremes(chosen.stability),
-        "strongest": strongest(chosen.stability),
+        "drift": Markup(stability_chart(harm, "drift")),
+        "kept": Markup(stability_chart(harm, "neighbour overlap@10")),
+        "lost": Markup(stability_chart(harm, "accuracy drop")),
+        "harm": harm,
+        "steady": steady,
+        "steady_words": steady_words(steady),
+        "drifts": drift_rows(steady, chosen.stability),
+        "sweep_words": sweep_words(chosen.sweep),
+        "extremes": extremes(harm),
+        "strongest": strongest(harm),
         "shots": _SHOTS,
         "few": [
             (a.name, [a.measures.get(f"{shot}-shot accuracy") for shot in _SHOTS]) for a in study.assessments
