@@ -103,15 +103,15 @@ def test_a_picture_goes_through_a_real_network_from_edges_to_parts(browser: Brow
         expect(page.locator(".layer")).to_have_count(5, timeout=60_000)
         until(page, DRAWN)
         page.locator("#maps").scroll_into_view_if_needed()
-        expect(page.locator("#maps .said").first).to_contain_text("rust", timeout=60_000)
+        expect(page.locator("#maps .said").first).to_contain_text("rust", timeout=150_000)
         page.get_by_role("button", name="Layer-CAM").click()
         expect(page.locator("#maps article")).to_have_count(2)
-        expect(page.locator("#maps .said").nth(1)).to_contain_text("rust", timeout=60_000)
+        expect(page.locator("#maps .said").nth(1)).to_contain_text("rust", timeout=150_000)
         page.locator(".layer").nth(3).locator("a").first.click()
         page.get_by_role("button", name="Look at all units").click()
         expect(page.locator("#answers img").first).to_be_visible(timeout=120_000)
         page.goto("/why?like=1&id=2&method=grad-cam")
-        expect(page.locator("#verdict .chip")).to_contain_text("rust", timeout=60_000)
+        expect(page.locator("#verdict .chip")).to_contain_text("rust", timeout=150_000)
 
 
 def test_duplicates_are_looked_for_listed_and_exported(browser: Browser, twins: str) -> None:
