@@ -69,7 +69,8 @@ def finetune(
         division = divide(features.ids, codes, classes, split=tuning.split, seed=tuning.seed)
     classifier = with_classes(net, len(classes), seed=tuning.seed)
     about = {"backbone": net.spec.fingerprint, "images": _digest(features, division)}
-    heads = _head_course(classifier, features, codes, len(classes), division)
+    only_head = tuning if tuning.plan == "frozen" else _for_head(tuning)
+    heads = _head_course(classifier, features, codes, len(classes), division, only_head)
     test, wanted = division.test.tolist(), codes[division.test]
     options: dict[str, Any] = {"save_seconds": save_seconds, "keep_going": keep_going}
     if tuning.plan == "frozen":
@@ -83,7 +84,6 @@ def finetune(
     else:
         head = None
         if tuning.head_epochs:
-            only_head = _for_head(tuning)
             train(heads, only_head, keep_going=keep_going)
             head = score(_settle(heads, classifier, test, only_head), wanted)
         of = {one.id: one.image for one in sources(images, labels, stamped=False)}
@@ -148,7 +148,7 @@ def rate_course(
     division = divide(features.ids, codes, classes, split=tuning.split, seed=tuning.seed)
     classifier = with_classes(net, len(classes), seed=tuning.seed)
     if tuning.plan == "frozen":
-        return _head_course(classifier, features, codes, len(classes), division)
+        return _head_course(classifier, features, codes, len(classes), division, tuning)
     of = {one.id: one.image for one in sources(images, None, stamped=False)}
     photos = [of[one] for one in features.ids]
     return _network_course(classifier, photos, features.ids, codes, len(classes), division, tuning)
@@ -168,7 +168,7 @@ def on_torch(backbone: Any) -> TorchBackbone:
 def _for_head(tuning: Tuning) -> Tuning:
     """How the head learns before the network does: as the plan "frozen" would."""
     plain: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0, "patience": 0, "ema": 0.0}
-    return replace(tuning, plan="frozen", epochs=tuning.head_epochs, lr=RATES["frozen"], **plain)
+    return replace(tuning, plan="frozen", epochs=max(1, tuning.head_epochs), lr=RATES["frozen"], **plain)
 
 
 def _settle(
@@ -187,6 +187,7 @@ def _head_course(
     codes: Int64[np.ndarray, "n"],
     classes: int,
     division: Division,
+    tuning: Tuning,
 ) -> Course:
     device = classifier.backbone.device
     plain = type(classifier.head) is nn.Linear
@@ -197,7 +198,7 @@ def _head_course(
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
     names = tuple(name for name, _ in head.named_parameters())
-    plan = make_plan(head, [Stage(HEAD, names)], Tuning())
+    plan = make_plan(head, [Stage(HEAD, names)], tuning)
     return Course(head, head, plan, lessons, codes, classes, division, features.ids, device)
 
 

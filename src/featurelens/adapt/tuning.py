@@ -8,7 +8,7 @@ from typing import Any
 from featurelens.errors import InvalidInput
 
 PLANS = ("frozen", "last", "full", "gradual", "lora")
-RATES = {"frozen": 3e-3, "last": 3e-4, "full": 1e-4, "gradual": 3e-4, "lora": 1e-3}
+RATES = {"frozen": 2e-2, "last": 3e-4, "full": 1e-4, "gradual": 3e-4, "lora": 1e-3}
 """The learning rate of the head where none is given."""
 _CHOICES = {
     "plan": PLANS,
