@@ -140,7 +140,7 @@ def _euclidean_totals(
     inside = [slice(sorted_codes[t.start], sorted_codes[t.stop - 1] + 1) for t in tiles]
     pairs = [(i, j) for i in range(len(tiles)) for j in range(i, len(tiles))]
 
-    def sums(pair: tuple[int, int]) -> tuple[Float[np.ndarray, "a c"], Float[np.ndarray, "b c"]]:
+    def sums(pair: tuple[int, int]) -> tuple[Float[np.ndarray, "a k"], Float[np.ndarray, "b m"]]:
         """Of one tile: the sums of its rows over the classes of its columns, and the other way round."""
         a, b = (tiles[i] for i in pair)
         distance = left32[a] @ right32[b].T
