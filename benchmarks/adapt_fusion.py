@@ -45,10 +45,13 @@ def backbones() -> dict[str, Backbone]:
     }
 
 
-def fitting(kind: str) -> Callable:
+def fitting(kind: str, *, only: int | None = None) -> Callable:
+    """How a fusion is fitted in a fold; with `only`, of that one source: what training on labels does by itself."""
+    chosen = slice(None) if only is None else slice(only, only + 1)
+
     def fit(sources, labels):
-        fusion = fuse(kind, sources, labels=labels)
-        return lambda given: fused(fusion, given)
+        fusion = fuse(kind, list(sources)[chosen], labels=labels)
+        return lambda given: fused(fusion, list(given)[chosen])
 
     return fit
 
@@ -57,7 +60,10 @@ def fusions(folder: Path, networks: dict[str, Backbone]) -> FusionGain:
     sets = {name: extract(folder, net, workers=1) for name, net in networks.items()}
     vectors = {name: one.vectors for name, one in sets.items() if isinstance(one, Features)}
     labels = next(iter(sets.values())).labels
-    return fusion_gain(vectors, labels, {kind: fitting(kind) for kind in FUSIONS})
+    ways = {kind: fitting(kind) for kind in FUSIONS}
+    place = list(vectors).index("mobilenetv2")
+    ways["trained like attention, mobilenetv2 alone"] = fitting("attention", only=place)
+    return fusion_gain(vectors, labels, ways)
 
 
 def heads(folder: Path, net: Backbone, *, epochs: int = 15, seed: int = 0) -> dict[str, Measure]:
