@@ -27,16 +27,16 @@ def feedback_vector(
     """
     if not len(more):
         raise InvalidInput("Nothing to look for was given; name at least one image in `more`.")
-    vector = np.mean([gallery.vector(one) for one in more], axis=0, dtype=np.float64)
+    vector = np.stack([gallery.vector(one) for one in more]).mean(0, dtype=np.float64)
     if len(less):
-        vector -= LESS * np.mean([gallery.vector(one) for one in less], axis=0, dtype=np.float64)
+        vector -= LESS * np.stack([gallery.vector(one) for one in less]).mean(0, dtype=np.float64)
     rows = sample(gallery.finder.snapshot(), _ASKED)
     if len(rows):
         vector -= AVERAGE * rows.mean(0, dtype=np.float64)
     length = float(np.linalg.norm(vector))
     if length < 1e-6:
         raise InvalidInput("`more` and `less` cancel each other; give other images.")
-    return (vector / length).astype(np.float32)
+    return np.asarray(vector / length, np.float32)
 
 
 def search_like(
