@@ -48,8 +48,8 @@ def memory_told(batch_size: int, accumulate: int) -> Iterator[None]:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         text = str(error).lower()
-        failed = (
-            isinstance(error, MemoryError | torch.OutOfMemoryError) or ("memory" in text and "alloc" in text)
+        failed = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+            "memory" in text and "alloc" in text
         )
         if not failed:
             raise
