@@ -88,8 +88,9 @@ def search(
     if not hits:
         notice("No image of the gallery passes these limits.")
         return
-    show(hits_table(hits, boxes=boxes, line=line))
-    if line is not None and hits[0].similarity < line:
+    weak = line is not None and hits[0].similarity < line
+    show(hits_table(hits, boxes=boxes, weak=weak))
+    if weak:
         notice(
             f"Nothing in the gallery really matches: 19 in 20 of its own images have a nearer one ({line:.2f} or more)."
         )
@@ -118,9 +119,9 @@ def _in_region(
 
 
 def hits_table(
-    hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, line: float | None = None
+    hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, weak: bool = False
 ) -> Table:
-    """The hits as a table: similarity, id, label, file, the part that matches; dim below the line."""
+    """The hits as a table: similarity, id, label, file, the part that matches; dim if `weak`."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -139,7 +140,7 @@ def hits_table(
             escape(hit.label or ""),
             *where,
             escape(printable(hit.name)),
-            style="dim" if line is not None and hit.similarity < line else None,
+            style="dim" if weak else None,
         )
     return table
 

@@ -66,7 +66,8 @@ export class Results {
     const asked = new Set([...this.state.like, ...this.state.unlike]);
     this.line = said.nothing_matches_below ?? null;
     this.hits = said.hits.filter((hit) => !asked.has(hit.id));
-    // Where all lie below the line a notice says so; where some do, those are drawn back.
+    // The line is about the best hit: below it nothing matches. A later hit below it may well be right, and only
+    // lies farther off than a nearest neighbour usually does.
     const some = this.line !== null && this.hits.length > 0 && this.hits[0].similarity >= this.line;
     for (const hit of this.hits) hit.beyond = some && hit.similarity < this.line;
     this.took = said.took_ms;
@@ -86,7 +87,7 @@ export class Results {
     fill($("#notice"), line !== null && shown && hits[0].similarity < line ? weak(hits[0], line) : null);
     if (!hits.length) return this.nothing(stateBox("search", "No image passes the filters", "No image of the gallery has this folder and this label.", [["Clear the filters", () => this.onshow({ path: "", label: "" }), true]]));
     if (!shown) return this.nothing(stateBox("search", "Nothing is that similar", `The best is ${similarity(hits[0].similarity)}, the threshold stands at ${similarity(min)}.`, [["Show everything", () => this.onshow({ min: null }), true]]));
-    this.show({ count: shown, itemAt: (index) => hits[index], breakAt: breakAt > 0 ? breakAt : -1, divider: breakAt > 0 ? `Below ${similarity(line)} nothing really matches` : null }, keep);
+    this.show({ count: shown, itemAt: (index) => hits[index], breakAt: breakAt > 0 ? breakAt : -1, divider: breakAt > 0 ? `Below ${similarity(line)}: farther than nearest neighbours here usually are` : null }, keep);
   }
 
   // At the end of the list: ask for more, as long as there is more.

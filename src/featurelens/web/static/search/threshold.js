@@ -51,6 +51,6 @@ export class Threshold {
     this.mark.hidden = !known || at > 1;
     this.mark.style.left = `${100 * Math.max(0, at)}%`;
     this.words.className = known ? "" : "soft";
-    this.words.textContent = known ? `Below ${similarity(this.line)} nothing really matches: 95 % of the images here have a closer neighbour.` : "";
+    this.words.textContent = known ? `95 % of the images here have a neighbour of ${similarity(this.line)} or more. If the best match stays below, nothing really matches.` : "";
   }
 }

@@ -14,7 +14,7 @@ export function matchWords(match, line) {
   }[match.kind] || "";
   const negative = [match.a, match.b].some((map) => map.values.flat().some((value) => value < -1e-6));
   return [
-    typeof line === "number" && match.similarity < line ? notice("care", `Below ${similarity(line)} nothing really matches: do not read much into the regions.`) : null,
+    typeof line === "number" && match.similarity < line ? notice("care", `95 % of the images here have a neighbour of ${similarity(line)} or more; these two are farther apart: read the regions with care.`) : null,
     el("p", {}, text),
     el("div", { class: "scale", "aria-hidden": "true", style: { "background-image": scaleGradient(negative) } }),
     el("div", { class: "ends" }, negative ? [el("span", {}, "speaks against"), el("span", {}, "adds most")] : [el("span", {}, "adds nothing"), el("span", {}, "adds most")]),
