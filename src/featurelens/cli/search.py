@@ -118,9 +118,7 @@ def _in_region(
     return [one.hit for one in found], [one.box for one in found]
 
 
-def hits_table(
-    hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, weak: bool = False
-) -> Table:
+def hits_table(hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, weak: bool = False) -> Table:
     """The hits as a table: similarity, id, label, file, the part that matches; dim if `weak`."""
     from rich.markup import escape
     from rich.table import Table

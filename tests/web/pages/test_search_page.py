@@ -175,7 +175,9 @@ def test_below_the_line_nothing_really_matches(browser: Browser, vast: str) -> N
         page.goto("/?like=5")
         first_tile(page)
         page.evaluate("scrollTo(0, 7200)")
-        expect(page.locator(".divider")).to_have_text("Below 0.500: farther than nearest neighbours here usually are")
+        expect(page.locator(".divider")).to_have_text(
+            "Below 0.500: farther than nearest neighbours here usually are"
+        )
         beyond = page.locator(f"{TILE}.beyond .value").first
         assert float(beyond.text_content() or "1") < 0.5
 
