@@ -76,6 +76,7 @@ DIFFERS_ON_PURPOSE |= {
 }
 # A text with commas there; a recipe already read and a device already picked here.
 DIFFERS_ON_PURPOSE |= {("extract", "layers"), ("pretrain", "recipe"), ("pretrain", "device")}
+DIFFERS_ON_PURPOSE |= {("duplicates", "gallery")}  # a folder there, an opened gallery here
 DIFFERS_ON_PURPOSE |= {("visualize", "objectives"), ("units", "images"), ("units", "layers")}
 
 

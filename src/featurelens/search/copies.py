@@ -59,6 +59,11 @@ class Comparison:
         found = aligned(one, other)
         return found is not None and found.agreement >= self._threshold
 
+    def alike(self, a: int, b: int) -> bool:
+        """Whether two images that were found to belong together show the same picture themselves."""
+        digest = self._files[a].hash
+        return (bool(digest) and digest == self._files[b].hash) or self.same(a, b, BY_VECTOR)
+
     def how(self, keep: int, copy: int) -> str:
         """What the copy is beside the one to keep, in plain words."""
         first, second = self._files[keep], self._files[copy]
