@@ -78,7 +78,7 @@ def test_search_by_id_and_a_page(photos: Path, tmp_path: Path) -> None:
     [
         (("index", "no-such-folder"), 1, "no folder no-such-folder"),
         (("search", "x.jpg", "--gallery", "/"), 1, "featurelens index"),
-        (("search",), 2, "Missing argument"),
+        (("search",), 2, "give an image to search with"),
         (("search", "id:x"), 2, "is not an id"),
         (("index", ".", "--no-such-option"), 2, "No such option"),
         (("layers", "--backbone", "resnte50"), 1, "resnet50"),

@@ -108,7 +108,7 @@ def test_a_wrong_key_is_an_authentication_error(served):
 def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_path):
     """Sabotage: a queue that takes one item at a time needs as many batches as there are images."""
     draw_many(tmp_path, 2)
-    network = NumpyBackbone(delay=0.02)
+    network = NumpyBackbone(delay=0.15)
     calls: list[int] = []
     embed, lock = network.embed, threading.Lock()
 

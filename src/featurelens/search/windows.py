@@ -25,7 +25,7 @@ class Scaling:
         return tokens / np.maximum(np.linalg.norm(tokens, axis=-1, keepdims=True), 1e-6)
 
 
-def scaling(maps: list[Float[np.ndarray, "tile channel row col"]]) -> Scaling:
+def scaling(maps: list[Float[np.ndarray, "_ channel row col"]]) -> Scaling:
     """Mean and spread of every channel over the tokens of many maps."""
     total = squares = count = 0.0
     for some in maps:
