@@ -6,6 +6,8 @@ IMAGES ?=
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SETUP  := pyproject.toml constraints.txt
 AXE    := 4.14.1
+# Two files at a time, each on one core: torch with more threads than free cores collapses.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 ALL    := lab,export,heif,table,maps,demo
 
 .PHONY: demo test lint quick slow bench docs clean
@@ -23,10 +25,10 @@ lint: $(VENV)/.dev
 	$(BIN)/pyright
 
 quick: $(VENV)/.dev $(VENV)/.axe  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 slow: $(VENV)/.dev  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 bench: $(VENV)/.dev  ## every benchmark beside its peers; prints what is not met, keeps docs/figures.md
 	$(BIN)/python benchmarks/run_all.py --write docs/figures.md
