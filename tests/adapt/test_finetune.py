@@ -73,6 +73,18 @@ def test_the_frozen_head_is_as_good_as_scikit_learns(small: TorchBackbone, photo
     assert (ours == theirs).mean() >= 5 / 6
 
 
+@pytest.mark.parametrize("change", [{"lr": 1e-6}, {"weight_decay": 20.0}])
+def test_rate_and_decay_reach_the_frozen_head(
+    change: dict[str, float], small: TorchBackbone, photos: Path
+) -> None:
+    """A tiny rate and a strong decay both leave smaller weights than the defaults do."""
+    sizes = []
+    for some in ({}, change):
+        tuned = finetune(photos, small, replace(QUICK, epochs=20, **some))
+        sizes.append(float(tuned.backbone.module.state_dict()["fc.weight"].norm()))
+    assert sizes[1] < 0.9 * sizes[0]
+
+
 def _fitted(path: Path, net: TorchBackbone) -> np.ndarray:
     from featurelens.images import decode
 

@@ -59,7 +59,14 @@ def extract_apart(
     """
     folder = job.folder(cache)
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "featurelens.assess.one_pass", json.dumps(asdict(job)), str(folder)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "featurelens.assess.one_pass",
+        json.dumps(asdict(job)),
+        str(folder),
+    ]
     problem = None
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None

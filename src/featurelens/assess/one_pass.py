@@ -32,7 +32,7 @@ def run(job: Job, folder: Path) -> None:
     exported = "torch" in sys.modules and "openvino" in type(backbone).__module__
     if exported and _AGAIN not in os.environ:  # the export's memory is not the backbone's
         os.environ[_AGAIN] = "1"
-        os.execv(sys.executable, [sys.executable, "-m", "featurelens.assess.one_pass", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "featurelens.assess.one_pass", *sys.argv[1:]])
     started, known, last = time.perf_counter(), -1, 0
 
     def tell(progress: Any) -> None:
