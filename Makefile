@@ -28,7 +28,7 @@ quick: $(VENV)/.dev $(VENV)/.axe  ## the tests that take seconds
 	$(PYTEST) -m "not slow"
 
 slow: $(VENV)/.dev  ## the tests that take minutes
-	$(PYTEST) -m slow
+	$(PYTEST) --dist worksteal -m slow
 
 bench: $(VENV)/.dev  ## every benchmark beside its peers; prints what is not met, keeps docs/figures.md
 	$(BIN)/python benchmarks/run_all.py --write docs/figures.md

@@ -116,9 +116,11 @@ def _looks(net: TorchBackbone, image: np.ndarray, layer: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_at_least_95_per_cent_of_sixty_networks() -> None:
+@pytest.mark.parametrize("half", [0, 1])
+def test_at_least_95_per_cent_of_sixty_networks(half: int) -> None:
     assert len(NETWORKS) >= 60
-    failed = {name: found for name, size in NETWORKS.items() if (found := failures(name, size))}
+    some = list(NETWORKS.items())[half::2]  # two processes share them
+    failed = {name: found for name, size in some if (found := failures(name, size))}
     for name, found in failed.items():
         print(name, *found, sep="\n  ")
-    assert len(failed) <= 0.05 * len(NETWORKS), failed
+    assert len(failed) <= 0.05 * len(some), failed
