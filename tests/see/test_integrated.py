@@ -75,7 +75,8 @@ def test_the_gap_is_what_it_says_and_within_the_tolerance_unless_all_steps_are_s
         rise = net(x)[:, 2] - net(0 * x)[:, 2]
     gap = (found.values.flatten(1).sum(1) - rise).abs() / rise.abs()
     assert torch.allclose(gap, found.gap, rtol=1e-3, atol=1e-9)
-    spent = torch.tensor(found.steps) >= 4096  # a rise near zero between two large scores
+    # A rise near zero between two large scores; halving all pieces takes twice the points used so far.
+    spent = torch.tensor(found.steps) > 4096 / 3
     assert ((gap <= 1e-3) | spent).all()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -108,18 +110,26 @@ def test_a_wrong_key_is_an_authentication_error(served):
 def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_path):
     """Sabotage: a queue that takes one item at a time needs as many batches as there are images."""
     draw_many(tmp_path, 2)
-    network = NumpyBackbone(delay=0.15)
+    network = NumpyBackbone()
     calls: list[int] = []
     embed, lock = network.embed, threading.Lock()
 
     def counted(pixels: np.ndarray) -> np.ndarray:
         with lock:
             calls.append(len(pixels))
+        until = time.monotonic() + 20
+        while len(calls) == 1 and time.monotonic() < until and len(waiting()) < 4:
+            time.sleep(0.01)  # the first is at work until others wait behind it
         return embed(pixels)
 
     gallery: Gallery = filled(tmp_path, network)
     network.embed = counted
-    with serving(make_app(gallery)) as address:
+    app = make_app(gallery)
+
+    def waiting() -> Sequence[object]:
+        return app.state.service.queues["embed"]._waiting
+
+    with serving(app) as address:
 
         def ask(seed: int) -> bool:
             body = {"model": gallery.spec.name, "input": uri(seed)}

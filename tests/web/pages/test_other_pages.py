@@ -62,11 +62,8 @@ def test_why_without_torch_says_which_extra_brings_more(browser: Browser, site: 
 def without_lab(page: Page) -> None:
     """The service as it is where torch is not installed."""
 
-    def answer(route: object) -> None:
-        said = route.fetch()  # pyright: ignore[reportAttributeAccessIssue]
-        route.fulfill(json={**said.json(), "extras": {"lab": False}, "methods": []})  # pyright: ignore[reportAttributeAccessIssue]
-
-    page.route("**/api/v1/gallery", answer)
+    said = page.request.get("/api/v1/gallery").json() | {"extras": {"lab": False}, "methods": []}
+    page.route("**/api/v1/gallery", lambda route: route.fulfill(json=said))
 
 
 def test_the_map_has_every_image_and_names_them_on_hover(browser: Browser, site: str) -> None:

@@ -122,10 +122,13 @@ def test_more_and_less_like_this(browser: Browser, site: str) -> None:
         page.keyboard.press("+")
         expect(page.locator("#title")).to_have_text("Most similar")
         page.select_option("#path", "")
-        page.locator(f"{TILE}[aria-posinset='2'] > a").focus()
+        second = page.locator(f"{TILE}[aria-posinset='2'] > a")
+        liked = second.get_attribute("href") or ""
+        second.focus()
         page.keyboard.press("+")
         expect(page.locator(".group.more li")).to_have_count(2)
-        page.locator(f"{TILE}[aria-posinset='2'] > a").focus()
+        expect(second).not_to_have_attribute("href", liked)  # what is asked with is no result any more
+        second.focus()
         page.keyboard.press("-")
         expect(page.locator(".group.less li")).to_have_count(1)
         assert re.search(r"like=\d+,\d+&unlike=\d+", page.url)
