@@ -108,7 +108,7 @@ def test_a_wrong_key_is_an_authentication_error(served):
 
 
 def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_path):
-    """Sabotage: a queue that takes one item at a time needs as many batches as there are images."""
+    """Sabotage: a queue that takes one item at a time has no batch of more."""
     draw_many(tmp_path, 2)
     network = NumpyBackbone()
     calls: list[int] = []
@@ -123,6 +123,7 @@ def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_pa
         return embed(pixels)
 
     gallery: Gallery = filled(tmp_path, network)
+    vectors = [gallery.vector(encoded(seed)) for seed in range(32)]
     network.embed = counted
     app = make_app(gallery)
 
@@ -136,9 +137,7 @@ def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_pa
             answer = httpx.post(f"{address}/v1/embeddings", json=body, timeout=60)
             return close(answer.json()["data"][0]["embedding"], vectors[seed])
 
-        vectors = [gallery.vector(encoded(seed)) for seed in range(32)]
-        calls.clear()
         with ThreadPoolExecutor(16) as pool:
             assert all(pool.map(ask, range(32)))
     assert sum(calls) == 32
-    assert len(calls) <= 24, f"{len(calls)} batches for 32 images of 16 clients"
+    assert max(calls) >= 4, f"batches of {calls}"
