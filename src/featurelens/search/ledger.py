@@ -147,9 +147,8 @@ class Ledger:
         paths, plain = [os.fsencode(name) for name in names], np.ascontiguousarray(vectors)
         top = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'images'").fetchone()
         first = 1 + (top[0] if top else 0)
-        for start in range(
-            0, len(paths), _AT_ONCE
-        ):  # many rows in a statement take half the time of one each
+        # many rows in a statement take half the time of one each
+        for start in range(0, len(paths), _AT_ONCE):
             some = paths[start : start + _AT_ONCE]
             for (old,) in self._run(f"SELECT id FROM images WHERE path IN ({_marks('?', some)})", some):
                 self.delete(old)
