@@ -71,12 +71,31 @@ def load(
     """Pixels at the backbone's size; raises one of the three errors above otherwise."""
     with _one_large_at_a_time if _size(path) > _LARGE else nullcontext():
         data, content = read(path)
-        if known(content.hash):
-            raise KnownContent(content)
-        try:
-            decoded = decode(data, fit=fit, exact=exact, max_pixels=max_pixels)
-        except ImageError as error:
-            raise NotDecoded(error.reason, content) from error
+        return _judged(data, content, fit=fit, exact=exact, max_pixels=max_pixels, known=known)
+
+
+def load_bytes(
+    data: bytes, mtime_ns: int, *, fit: Fit, exact: bool, max_pixels: int, known: Callable[[bytes], bool]
+) -> tuple[UInt8[np.ndarray, "row col 3"], Picture]:
+    """`load` for an image that has been read already, from another store or out of a shard."""
+    if sniff(data[:256]) is None:
+        raise NotDecoded(_reason(data[:256]), Content(len(data), mtime_ns, NOT_HASHED))
+    if len(data) > MAX_BYTES:
+        raise NotDecoded(_too_large(len(data)), Content(len(data), mtime_ns, NOT_HASHED))
+    content = Content(len(data), mtime_ns, _digest(data))
+    with _one_large_at_a_time if len(data) > _LARGE else nullcontext():
+        return _judged(data, content, fit=fit, exact=exact, max_pixels=max_pixels, known=known)
+
+
+def _judged(
+    data: bytes, content: Content, *, fit: Fit, exact: bool, max_pixels: int, known: Callable[[bytes], bool]
+) -> tuple[UInt8[np.ndarray, "row col 3"], Picture]:
+    if known(content.hash):
+        raise KnownContent(content)
+    try:
+        decoded = decode(data, fit=fit, exact=exact, max_pixels=max_pixels)
+    except ImageError as error:
+        raise NotDecoded(error.reason, content) from error
     return decoded.pixels, Picture(content, decoded.width, decoded.height, decoded.format)
 
 
@@ -92,17 +111,21 @@ def read(path: Path) -> tuple[bytes, Content]:
             if sniff(head) is None:
                 raise NotDecoded(_reason(head), unhashed)
             if status.st_size > MAX_BYTES:
-                raise NotDecoded(
-                    f"the file has {status.st_size / 2**30:.1f} GiB; up to {MAX_BYTES >> 30} GiB is read",
-                    unhashed,
-                )
+                raise NotDecoded(_too_large(status.st_size), unhashed)
             data = head + file.read()
     except OSError as error:
         raise NotRead(f"the file cannot be read: {(error.strerror or 'unknown error').lower()}") from error
     except ValueError as error:
         raise NotRead("the file cannot be read: its name is not a valid one") from error
-    digest = hashlib.blake2b(data, digest_size=16).digest()
-    return data, Content(status.st_size, status.st_mtime_ns, digest)
+    return data, Content(status.st_size, status.st_mtime_ns, _digest(data))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _too_large(size: int) -> str:
+    return f"the file has {size / 2**30:.1f} GiB; up to {MAX_BYTES >> 30} GiB is read"
 
 
 def _reason(head: bytes) -> str:

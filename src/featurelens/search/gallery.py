@@ -1,4 +1,4 @@
-"""The Gallery: a folder that remembers the vectors of a folder of images and finds the nearest."""
+"""The Gallery: remembers the vectors of many images and finds the nearest; a folder, or a store for many machines."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone, Spec
 from featurelens.errors import InvalidInput
+from featurelens.features.extract import usable_cores
 from featurelens.features.progress import OnProgress
 from featurelens.features.table import Features
 from featurelens.images.decode import DEFAULT_MAX_PIXELS
-from featurelens.search import rows
-from featurelens.search.failures import explained
-from featurelens.search.finding import Finder, Limits
+from featurelens.search.finding import Limits
 from featurelens.search.hit import Hit
-from featurelens.search.place import folder_of, make_folder
-from featurelens.search.query import Query, embedded, loaded, stored_vector, unit_queries
-from featurelens.search.reader import Reader
-from featurelens.search.settings import Settings, new_epoch, read_settings
-from featurelens.search.thumbnails import make_thumbnail, original_of, thumbnail_of
+from featurelens.search.query import Query, embedded, loaded, unit_queries
+from featurelens.search.store import Finding, Store, store_class
+from featurelens.search.thumbnails import make_thumbnail, thumbnail_of
 from featurelens.search.update import UpdateReport
-from featurelens.search.writing import add_vectors, update_gallery, upkeep, writing
 from featurelens.shapes import Float
 
 Say = Callable[[str], None]
@@ -34,8 +30,10 @@ Say = Callable[[str], None]
 class Gallery:
     """Open one with `Gallery.open`, make one with `Gallery.create`; both are context managers.
 
-    One process writes at a time (a second gets GalleryBusy); any number search meanwhile and see what is
-    committed. Safe to search from several threads. Vectors are L2-normalised, similarity is their cosine.
+    It lies in a folder, or in a Lance table (`cats.lance`, `s3://bucket/cats.lance`; extra scale): same calls, same
+    results. A folder is written by one process at a time (a second gets GalleryBusy), a table by many; any number
+    search meanwhile and see what is committed. Safe to search from several threads. Vectors are L2-normalised,
+    similarity is their cosine.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -49,19 +47,11 @@ class Gallery:
     (2, 'red.png')
     """
 
-    def __init__(self, folder: Path, *, device: str = "auto", say: Say | None = None) -> None:
-        self.folder = folder
-        self._device, self._say = device, say
+    def __init__(self, store: Store, *, device: str = "auto", say: Say | None = None) -> None:
+        self._store, self._device, self._say = store, device, say
         self._lock = RLock()
         self._backbone: Backbone | None = None
-        with explained(folder):
-            self._reader = Reader(folder)
-            try:
-                self.settings = read_settings(self._reader.connection, folder)
-            except BaseException:
-                self._reader.close()
-                raise
-        self.finder = Finder(folder, self._reader, self._lock, self.spec.dim, self.settings.epoch)
+        self.settings = store.settings
 
     @classmethod
     def create(
@@ -77,14 +67,15 @@ class Gallery:
     ) -> Gallery:
         """Make an empty gallery for a folder of images; `update` then fills it.
 
-        It lies in `.featurelens` inside the images folder, or in the folder `at`. `exact` decodes bit for bit
-        as Pillow does, `max_pixels` is the limit of one image; both stay with the gallery. Raises
-        InvalidInput without such a folder, GalleryError if it cannot be written or holds a gallery already.
+        It lies in `.featurelens` inside the images folder, or in `at`: a folder, `X.lance`, or an address such as
+        s3://bucket/X.lance, which also takes images of other stores, tar shards and Parquet. `exact` decodes bit for
+        bit as Pillow does, `max_pixels` is the limit of one image; both stay with the gallery. Raises InvalidInput
+        without such a folder, GalleryError if it cannot be written or holds a gallery already.
         """
+        kind = store_class(at or "")
         network = loaded(backbone, device, say)
-        root = Path(images)
-        settings = Settings(root.absolute(), network.spec, exact, max_pixels, new_epoch())
-        gallery = cls(make_folder(root, Path(at) if at else None, settings), device=device, say=say)
+        store = kind.create(at, images, network.spec, exact=exact, max_pixels=max_pixels, say=say)
+        gallery = cls(store, device=device, say=say)
         gallery._backbone = network
         return gallery
 
@@ -98,16 +89,16 @@ class Gallery:
         device: str = "auto",
         say: Say | None = None,
     ) -> Gallery:
-        """Open the gallery in a folder, or in the `.featurelens` of a folder of images.
+        """Open the gallery in a folder, in the `.featurelens` of a folder of images, or at the address of a table.
 
         Without `backbone` the gallery's own is loaded when first needed. `images` says where the images lie
         now, if they were moved. Raises GalleryError (none there, or damaged), SpecMismatch naming both
         backbones if the given one gives other vectors than the gallery holds.
         """
-        gallery = cls(folder_of(Path(path)), device=device, say=say)
+        gallery = cls(store_class(path).open(path, say=say), device=device, say=say)
         try:
             if images is not None:
-                gallery.settings = gallery.settings.moved(Path(images).absolute())
+                gallery._store.settings = gallery.settings = gallery.settings.moved(Path(images).absolute())
             if backbone is not None:
                 network = loaded(backbone, device, say)
                 gallery.settings.check(network.spec)
@@ -126,6 +117,21 @@ class Gallery:
     def images_folder(self) -> Path:
         """The folder of images."""
         return self.settings.images
+
+    @property
+    def address(self) -> str:
+        """What opens this gallery again: its folder, or the address of its table."""
+        return self._store.address
+
+    @property
+    def folder(self) -> Path:
+        """The gallery's folder; of a table, the folder of this machine for what can be made again."""
+        return self._store.folder
+
+    @property
+    def finder(self) -> Finding:
+        """Searches, and reads for those who need more than hits."""
+        return self._store.finder
 
     @property
     def backbone(self) -> Backbone:
@@ -153,12 +159,12 @@ class Gallery:
         Raises GalleryBusy while another process writes, GalleryError if the folder of images is away or the disk
         is full.
         """
-        return update_gallery(
-            self.folder,
-            self.settings,
+        if batch_size < 1 or (workers is not None and workers < 1):
+            raise InvalidInput(f"batch_size is {batch_size} and workers {workers}; both must be at least 1.")
+        return self._store.update(
             self.backbone,
             batch_size=batch_size,
-            workers=workers,
+            workers=workers or usable_cores(),
             labels=labels,
             retry_skipped=retry_skipped,
             on_progress=on_progress,
@@ -172,15 +178,14 @@ class Gallery:
         they are from another backbone.
         """
         self.settings.check(features.spec)
-        add_vectors(self.folder, self.settings, features, optimize=optimize)
+        self._store.add(features, optimize=optimize)
 
     def optimize(self) -> list[str]:
         """Write the search caches anew as far as anything has changed; returns the names of those written.
 
         `update` and `add` do this by themselves when more than a tenth has changed.
         """
-        with writing(self.folder) as connection:
-            return upkeep(connection, self.folder, self.settings, always=True)
+        return self._store.optimize()
 
     def search(
         self,
@@ -204,8 +209,7 @@ class Gallery:
 
     def vector(self, query: Query) -> Float[np.ndarray, " dim"]:
         """The L2-normalised vector of a query, as `search` compares it: the stored one, or embedded now."""
-        with self._lock, explained(self.folder):
-            vector = stored_vector(query, self._reader.connection, self.settings)
+        vector = self._store.stored_vector(query)
         return embedded(query, self.settings, self.backbone) if vector is None else vector
 
     def search_many(
@@ -224,58 +228,47 @@ class Gallery:
 
     def images(self) -> list[Hit]:
         """Every indexed image, by name (as hits of similarity 1)."""
-        with self._lock, explained(self.folder):
-            return rows.all_hits(self._reader.connection, self.images_folder)
+        return self._store.all_hits()
 
     def image(self, one: int) -> Hit:
         """One image by id; InvalidInput if there is none."""
-        with self._lock, explained(self.folder):
-            found = rows.hits_of(self._reader.connection, self.images_folder, [one], [1.0])
+        found = self._store.hits([one])
         if not found:
             raise InvalidInput(f"No image of the gallery has the id {one}.")
         return found[0]
 
     def features(self) -> Features:
         """All vectors with names and labels, in the order of the ids (the order of indexing)."""
-        with self._lock, explained(self.folder):
-            connection = self._reader.connection
-            snapshot = self.finder.snapshot()
-            return rows.features_of(connection, snapshot, self.spec)
+        return self._store.features()
 
     def skipped(self) -> list[tuple[str, str]]:
         """(name, reason) of every file that could not be indexed, by name."""
-        with self._lock, explained(self.folder):
-            return rows.skipped(self._reader.connection)
+        return self._store.skipped()
 
     def thumbnail(self, image: Query, *, side: int = 256) -> bytes:
         """A small WebP of an image of the gallery (by id or Hit), or of any other image."""
         if isinstance(image, Hit):
             image = image.id
         if isinstance(image, int | np.integer):
-            with self._lock, explained(self.folder):
-                original = original_of(self._reader.connection, int(image))
-                keep = self._reader.writable
             return thumbnail_of(
-                original,
+                self._store.original(int(image)),
                 self.folder,
                 self.images_folder,
                 side=side,
                 max_pixels=self.settings.max_pixels,
-                keep=keep,
+                keep=self.finder.writable,
             )
         return make_thumbnail(image, side=side, size=None, max_pixels=self.settings.max_pixels)
 
     def __len__(self) -> int:
-        with self._lock, explained(self.folder):
-            return rows.count(self._reader.connection, "indexed")
+        return self._store.count()
 
     def __repr__(self) -> str:
-        return f"Gallery({str(self.folder)!r}, backbone={self.spec.name!r})"
+        return f"Gallery({self.address!r}, backbone={self.spec.name!r})"
 
     def close(self) -> None:
-        """Close the database; to close twice is no error."""
-        with self._lock:
-            self._reader.close()
+        """Let go of the database; to close twice is no error."""
+        self._store.close()
 
     def __enter__(self) -> Gallery:
         return self

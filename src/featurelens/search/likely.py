@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from featurelens.search.nearest import Nearest
+from featurelens.search.nearest import Searcher
 from featurelens.search.vectors import Snapshot
 from featurelens.shapes import Float32, Int
 
@@ -16,7 +16,7 @@ Pairs = list[tuple[int, int, float]]
 
 
 def likely_pairs(
-    nearest: Nearest,
+    nearest: Searcher,
     snapshot: Snapshot,
     alone: set[int],
     *,
@@ -51,7 +51,7 @@ def _chunks(
 
 
 def _nearest(
-    nearest: Nearest,
+    nearest: Searcher,
     snapshot: Snapshot,
     alone: set[int],
     ids: Int[np.ndarray, " row"],

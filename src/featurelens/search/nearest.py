@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from threading import Lock
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +15,27 @@ from featurelens.search.vectors import Snapshot, Vectors, positions
 from featurelens.shapes import Float32, Float64, Int
 
 GRAPH_FROM = 100_000
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """What finds the nearest vectors of a gallery."""
+
+    def snapshot(self, connection: sqlite3.Connection) -> Snapshot:
+        """The vectors as of now."""
+        ...
+
+    def search(
+        self,
+        snapshot: Snapshot,
+        queries: Float32[np.ndarray, "query dim"],
+        k: int,
+        *,
+        allowed: Int[np.ndarray, " allowed"] | None = None,
+        exact: bool | None = None,
+    ) -> Found:
+        """For each query the ids and cosines of its k nearest, best first."""
+        ...
 
 
 class Nearest:

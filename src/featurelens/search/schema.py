@@ -72,6 +72,13 @@ def create_database(folder: Path, fill: Callable[[sqlite3.Connection], object]) 
     sync_folder(folder)
 
 
+def memory_database() -> sqlite3.Connection:
+    """An empty database of these tables in memory, for what holds its rows elsewhere."""
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.executescript(_TABLES)
+    return connection
+
+
 def connect_writer(folder: Path) -> sqlite3.Connection:
     """A connection whose commits are durable: once one returns, not even a power cut undoes it."""
     connection = _connect(folder / DATABASE, "rw")

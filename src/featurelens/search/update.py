@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -109,25 +110,33 @@ class Updater:
             batches.close()
 
     def _commit(self, batch: Batch[Work, Picture, Any]) -> int:
-        """One batch into the ledger; returns how many of its files got no vector."""
-        failed = 0
+        """One batch into the ledger, in the order of the plan; returns how many of its files got no vector."""
+        steps: list[tuple[int, Callable[[], bool]]] = []
         if batch.result is not None:
             units, good = unit_rows(batch.result)
             for i, (work, picture) in enumerate(zip(batch.items, batch.metas, strict=True)):
-                if good[i]:
-                    self._ledger.put(work, picture, units[i])
-                    self._done["added" if work.old is None else "changed"] += 1
-                else:
-                    failed += 1
-                    self._ledger.skip(work, why_unfit(batch.result[i]), picture.content)
+                step = (
+                    partial(self._put, work, picture, units[i])
+                    if good[i]
+                    else partial(self._skip, work, why_unfit(batch.result[i]), picture.content)
+                )
+                steps.append((work.n, step))
         for work, error in batch.failures:
             if isinstance(error, KnownContent):
-                failed += self._reuse(work, error.content)
+                steps.append((work.n, partial(self._reuse, work, error.content)))
             else:
-                failed += 1
                 content = error.content if isinstance(error, NotDecoded) else None
-                self._ledger.skip(work, error.reason, content)
-        return failed
+                steps.append((work.n, partial(self._skip, work, error.reason, content)))
+        return sum(step() for _, step in sorted(steps, key=lambda one: one[0]))
+
+    def _put(self, work: Work, picture: Picture, unit: Any) -> bool:
+        self._ledger.put(work, picture, unit)
+        self._done["added" if work.old is None else "changed"] += 1
+        return False
+
+    def _skip(self, work: Work, reason: str, content: Content | None) -> bool:
+        self._ledger.skip(work, reason, content)
+        return True
 
     def _reuse(self, work: Work, content: Content) -> bool:
         """The content is known: the file is only touched, renamed or a copy. True if it has no vector."""

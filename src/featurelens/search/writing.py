@@ -8,7 +8,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from featurelens.backbone.protocol import Backbone
-from featurelens.errors import InvalidInput
 from featurelens.features.extract import usable_cores
 from featurelens.features.labels import Labels
 from featurelens.features.lock import WriterLock
@@ -39,14 +38,12 @@ def update_gallery(
     backbone: Backbone,
     *,
     batch_size: int,
-    workers: int | None,
+    workers: int,
     labels: bool,
     retry_skipped: bool,
     on_progress: OnProgress | None,
 ) -> UpdateReport:
     """One update, then the caches if they have fallen behind."""
-    if batch_size < 1 or (workers is not None and workers < 1):
-        raise InvalidInput(f"batch_size is {batch_size} and workers {workers}; both must be at least 1.")
     with writing(folder) as connection:
         if read_settings(connection, folder) != settings:  # the folder of images lies elsewhere now
             with transaction(connection, "IMMEDIATE"):
@@ -59,7 +56,7 @@ def update_gallery(
                 settings,
                 backbone,
                 batch_size=batch_size,
-                workers=workers or usable_cores(),
+                workers=workers,
                 on_progress=on_progress,
             )
             notes: list[str] = []

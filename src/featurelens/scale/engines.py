@@ -1,0 +1,28 @@
+"""Lance and Ray, imported nowhere else: late, and told beforehand to report nothing to anybody."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+from featurelens.errors import MissingExtra
+
+
+def load_lance() -> Any:
+    """The module `lance`; MissingExtra without it. It takes seconds to import, so only where a table is opened."""
+    os.environ.setdefault("LANCE_LOG", "error")
+    try:
+        return import_module("lance")
+    except ImportError as error:
+        raise MissingExtra("pylance", "scale", "A gallery in a Lance table") from error
+
+
+def load_ray() -> Any:
+    """The module `ray` with its usage statistics off, whatever was set before; MissingExtra without it."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or ray warns of its own future
+    try:
+        return import_module("ray")
+    except ImportError as error:
+        raise MissingExtra("ray", "scale", "Indexing on several machines (--on ray)") from error

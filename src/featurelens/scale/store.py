@@ -1,0 +1,158 @@
+"""A gallery in a Lance table: the same calls as on SQLite, for many writers and any number of readers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.errors import InvalidInput
+from featurelens.features.table import Features
+from featurelens.scale.address import local_folder, local_path, split_version
+from featurelens.scale.columns import SKIPPED, Row, called, metadata_of, settings_of
+from featurelens.scale.finder import TableFinder, features_rows, hit_of
+from featurelens.scale.sources import Source, source_of
+from featurelens.scale.stored import stored_vector
+from featurelens.scale.table import Table
+from featurelens.scale.update import Team, update_table
+from featurelens.scale.upkeep import tend
+from featurelens.scale.view import HAVE_VECTORS
+from featurelens.search.hit import Hit
+from featurelens.search.query import Query
+from featurelens.search.rows import storable
+from featurelens.search.settings import Settings, new_epoch
+from featurelens.search.thumbnails import Original
+from featurelens.search.update import UpdateReport
+from featurelens.shapes import Float32
+
+Say = Callable[[str], None]
+_SHOWN = ["id", "path", "label", "width", "height"]
+_ROWS = 4096
+
+
+class LanceStore:
+    """One table, and a folder of this machine for thumbnails and the like."""
+
+    def __init__(self, table: Table, settings: Settings, source: Source) -> None:
+        self.table, self.settings, self.source = table, settings, source
+        self.address = table.address if table.version is None else f"{table.address}@{table.version}"
+        self.folder: Path = local_folder(table.address)
+        self.finder = TableFinder(table, settings.spec.dim, settings.epoch)
+
+    @classmethod
+    def open(cls, place: str | os.PathLike[str], *, say: Say | None = None) -> LanceStore:
+        """The table at an address, also as it was: `cats.lance@7`, `cats.lance@before`; GalleryError if none."""
+        address, version = split_version(place)
+        table = Table(address, version=version, say=say)
+        return cls(table, *settings_of(table.latest().schema.metadata, address))
+
+    @classmethod
+    def create(
+        cls,
+        place: str | os.PathLike[str],
+        images: Any,
+        spec: Spec,
+        *,
+        exact: bool,
+        max_pixels: int,
+        say: Say | None = None,
+    ) -> LanceStore:
+        """An empty table for images of a folder, of another store, or inside of containers."""
+        address, version = split_version(place)
+        if version is not None:
+            raise InvalidInput(f"'{place}' names a state of the past; give the address without '@{version}'.")
+        source = source_of(images)
+        if local_path(source.root) is not None and not source.place.is_dir():
+            raise InvalidInput(f"There is no folder {source.root}. Give the folder that holds the images.")
+        settings = Settings(source.place, spec, exact, max_pixels, new_epoch())
+        return cls(Table.create(address, spec.dim, metadata_of(settings, source)), settings, source)
+
+    def update(
+        self, backbone: Backbone, *, retry_skipped: bool, team: Team | None = None, **options: Any
+    ) -> UpdateReport:
+        """Bring the rows up to date with the images, by this process or by a team of others."""
+        report = update_table(self, backbone, retry_skipped=retry_skipped, team=team, **options)
+        tend(self.table)
+        return report
+
+    def add(self, features: Features, *, optimize: bool) -> None:
+        """Vectors made elsewhere, in place of any rows of the same names."""
+        labels = features.labels or ("",) * len(features)
+        first = self.table.reserve(len(features))
+        for start in range(0, len(features), _ROWS):
+            end = min(start + _ROWS, len(features))
+            rows = [
+                Row(
+                    first + i,
+                    features.ids[i],
+                    -1,
+                    0,
+                    label=storable(labels[i]) or None,
+                    vector=features.vectors[i],
+                )
+                for i in range(start, end)
+            ]
+            self.table.merge(rows, replace=True)
+        if optimize:
+            tend(self.table)
+
+    def optimize(self) -> list[str]:
+        """Put small files together, make and extend the indexes."""
+        return tend(self.table, always=True)
+
+    def stored_vector(self, query: Query) -> Float32[np.ndarray, " dim"] | None:
+        """The vector of a query that is one, or an unchanged image of the gallery."""
+        return stored_vector(query, self.table.latest(), self.settings)
+
+    def hits(self, ids: Sequence[int]) -> list[Hit]:
+        """The images of these ids, in this order."""
+        if not len(ids):
+            return []
+        wanted = f"{HAVE_VECTORS} AND id IN ({', '.join(str(int(one)) for one in ids)})"
+        found = self.table.latest().to_table(columns=_SHOWN, filter=wanted).to_pylist()
+        by_id = {row["id"]: hit_of(row, self.settings.images, 1.0) for row in found}
+        return [by_id[int(one)] for one in ids if int(one) in by_id]
+
+    def all_hits(self) -> list[Hit]:
+        """Every indexed image, by name."""
+        found = self.table.latest().to_table(columns=_SHOWN, filter=HAVE_VECTORS).to_pylist()
+        hits = [hit_of(row, self.settings.images, 1.0) for row in found]
+        return sorted(hits, key=lambda hit: os.fsencode(hit.name))
+
+    def features(self) -> Features:
+        """All vectors with names and labels, by id."""
+        _, names, labels, vectors = features_rows(self.table.latest(), self.settings.spec.dim)
+        texts = tuple(label or "" for label in labels)
+        return Features(tuple(names), vectors, self.settings.spec, texts if any(texts) else None)
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """(name, reason) of every file without a vector."""
+        found = self.table.latest().to_table(columns=["path", "reason"], filter=f"status = '{SKIPPED}'")
+        pairs = [(called(row["path"]), row["reason"]) for row in found.to_pylist()]
+        return sorted(pairs, key=lambda pair: os.fsencode(pair[0]))
+
+    def original(self, one: int) -> Original:
+        """Where an image's file is."""
+        where = f"{HAVE_VECTORS} AND id = {int(one)}"
+        found = (
+            self.table.latest()
+            .to_table(columns=["path", "hash", "width", "height"], filter=where)
+            .to_pylist()
+        )
+        if not found:
+            raise InvalidInput(f"No image of the gallery has the id {one}.")
+        row = found[0]
+        return Original(
+            called(row["path"]), row["hash"] or None, (row["width"], row["height"]) if row["width"] else None
+        )
+
+    def count(self) -> int:
+        """How many images are indexed."""
+        return self.table.latest().count_rows(HAVE_VECTORS)
+
+    def close(self) -> None:
+        """Nothing is held open."""

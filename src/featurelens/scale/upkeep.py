@@ -1,0 +1,107 @@
+"""What keeps a table fast: few large files, indexes for filters, IVF_RQ for vectors, hardly anything unindexed."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from featurelens.scale.retry import passing
+from featurelens.scale.table import Table
+from featurelens.scale.view import HAVE_VECTORS
+
+EXACT_BELOW = 100_000
+"""Images; below, every search compares with every vector."""
+PROBES = 64  # partitions looked at; measured by benchmarks/scale_lance.py
+REFINE = 20  # times k candidates are compared exactly
+_SCALAR = {"id": "BTREE", "path": "BTREE", "label": "BITMAP", "status": "BITMAP"}
+_SCALAR_FROM = 10_000  # rows; below, reading a column is as fast as its index
+_TAIL = 0.05  # a share of rows that came after the index; they are compared one by one
+_TAIL_ROWS = 20_000
+_FRAGMENTS = 32  # small files that are worth putting together
+_PER_FILE = 262_144
+_KEEP = timedelta(days=14)  # older states that no name holds are forgotten
+_VECTOR_INDEX = "vector_idx"
+
+
+def tend(table: Table, *, always: bool = False, exact_below: int = EXACT_BELOW) -> list[str]:
+    """Put small files together, make indexes and extend them; the names of what was done.
+
+    Another writer may come between: then the newest version is taken and the step tried again, and what still does not
+    go through is left for the next time. `always`: as soon as one row is behind.
+    """
+    done = []
+    for name, step in (
+        ("files", _compact),
+        ("indexes", _scalar_indexes),
+        ("vectors", _vector_index),
+        ("old", _forget),
+    ):
+        try:
+            if table.commit(lambda dataset, step=step: step(dataset, always, exact_below)):
+                done.append(name)
+        except Exception as error:
+            if always and not passing(error):
+                raise
+    return done
+
+
+def _compact(dataset: Any, always: bool, exact_below: int) -> bool:
+    small = dataset.stats.dataset_stats(max_rows_per_group=1024)["num_small_files"]
+    if small < (2 if always else _FRAGMENTS):
+        return False
+    found = dataset.optimize.compact_files(target_rows_per_fragment=_PER_FILE)
+    return bool(found.fragments_removed)
+
+
+def _scalar_indexes(dataset: Any, always: bool, exact_below: int) -> bool:
+    if dataset.count_rows() < min(_SCALAR_FROM, exact_below):
+        return False
+    have, done = {tuple(index["fields"]) for index in dataset.list_indices()}, False
+    for column, kind in _SCALAR.items():
+        if (column,) not in have:
+            dataset.create_scalar_index(column, kind)
+            done = True
+        elif _behind(dataset, f"{column}_idx", always):
+            dataset.optimize.optimize_indices(index_names=[f"{column}_idx"])
+            done = True
+    return done
+
+
+def _vector_index(dataset: Any, always: bool, exact_below: int) -> bool:
+    count = dataset.count_rows(HAVE_VECTORS)
+    if count < exact_below:
+        return False
+    if all(index["name"] != _VECTOR_INDEX for index in dataset.list_indices()):
+        dataset.create_index(
+            "vector",
+            "IVF_RQ",
+            name=_VECTOR_INDEX,
+            metric="cosine",
+            num_partitions=partitions(count),
+            num_bits=1,
+        )
+        return True
+    if not _behind(dataset, _VECTOR_INDEX, always):
+        return False
+    dataset.optimize.optimize_indices(index_names=[_VECTOR_INDEX])
+    return True
+
+
+def partitions(count: int) -> int:
+    """How many cells the vectors are divided into: about the square root of their number."""
+    return max(16, round(math.sqrt(count)))
+
+
+def _behind(dataset: Any, name: str, always: bool) -> bool:
+    stats = dataset.stats.index_stats(name)
+    tail, all_rows = stats["num_unindexed_rows"], stats["num_indexed_rows"] + stats["num_unindexed_rows"]
+    return tail > 0 if always else tail > min(_TAIL_ROWS, _TAIL * all_rows)
+
+
+def _forget(dataset: Any, always: bool, exact_below: int) -> bool:
+    if dataset.version % 64 and not always:
+        return False
+    return bool(
+        dataset.cleanup_old_versions(older_than=_KEEP, error_if_tagged_old_versions=False).old_versions
+    )
