@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,10 +14,28 @@ if TYPE_CHECKING:
 
 
 def index(
-    images: Annotated[Path, typer.Argument(help="Folder of images, any depth.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folder of images, any depth. For a Lance table also an address (s3://...), tar shards, Parquet."
+        ),
+    ],
     backbone: OptionalBackboneName = None,
     at: Annotated[
-        Path | None, typer.Option(help="Where the gallery lies. Default: .featurelens in the folder.")
+        str | None,
+        typer.Option(
+            "--at",
+            "--gallery",
+            "-g",
+            help="Where the gallery lies: a folder, or a Lance table for many machines (NAME.lance, "
+            "s3://BUCKET/NAME.lance). Default: .featurelens in the folder.",
+        ),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="ray, or ray:ADDRESS: let the machines of a Ray cluster do it, into a Lance table."
+        ),
     ] = None,
     device: Device = "auto",
     exact: Annotated[
@@ -39,26 +56,34 @@ def index(
     """Index a folder of images; run it again to update (only new and changed files cost work)."""
     from featurelens.cli.galleries import open_or_create
 
+    if on is not None and on != "ray" and not on.startswith("ray:"):
+        raise typer.BadParameter(f"'{on}' is not known; give ray or ray:ADDRESS", param_hint="--on")
+
     gallery = open_or_create(
         images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels
     )
     with gallery:
         with progress_bar("Indexing") as advance:
-            report = gallery.update(
-                batch_size=batch_size,
-                workers=workers,
-                on_progress=lambda p: advance(p.done, p.total, p.failed),
-            )
+            how: dict[str, Any] = {
+                "batch_size": batch_size,
+                "on_progress": lambda p: advance(p.done, p.total, p.failed),
+            }
+            if on is None:
+                report = gallery.update(workers=workers, **how)
+            else:
+                from featurelens.scale import update_on_ray
+
+                report = update_on_ray(gallery, address=on[4:] or None, device=device, **how)
         skipped = gallery.skipped() if show_skipped else None
         if as_json:
-            result = {"gallery": gallery.folder, "backbone": gallery.spec.name, "images": len(gallery)}
+            result = {"gallery": gallery.address, "backbone": gallery.spec.name, "images": len(gallery)}
             listed = {"skipped_files": [{"name": n, "reason": r} for n, r in skipped]} if skipped else {}
             print_json({**result, "update": report, **listed})
             return
-        _print(report, len(gallery), gallery.folder, skipped)
+        _print(report, len(gallery), gallery.address, skipped)
 
 
-def _print(report: UpdateReport, total: int, folder: Path, skipped: list[tuple[str, str]] | None) -> None:
+def _print(report: UpdateReport, total: int, address: str, skipped: list[tuple[str, str]] | None) -> None:
     from rich.markup import escape
 
     work = {
@@ -78,4 +103,4 @@ def _print(report: UpdateReport, total: int, folder: Path, skipped: list[tuple[s
         print(f"{report.skipped:,} files skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
     for name, reason in skipped or ():
         print(f"  {printable(name)}: {reason}")
-    notice(f"Gallery: {folder}\nSearch it: featurelens search PHOTO --gallery {folder}")
+    notice(f"Gallery: {address}\nSearch it: featurelens search PHOTO --gallery {address}")

@@ -32,6 +32,7 @@ GalleryFolder = Annotated[
     typer.Option(
         "--gallery",
         "-g",
-        help="Indexed folder, or its gallery folder. Default: the nearest one from here upwards.",
+        help="Indexed folder, its gallery folder, or a Lance table (NAME.lance, s3://...). Default: the nearest one from "
+        "here upwards.",
     ),
 ]

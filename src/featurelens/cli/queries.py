@@ -12,7 +12,9 @@ Box = tuple[float, float, float, float]
 def asked(text: str) -> int | Path:
     """`id:12` as an id of the gallery, anything else as a file; BadParameter for a broken id."""
     if not text.startswith("id:"):
-        return Path(text)
+        from featurelens.images.address import place_of
+
+        return place_of(text)
     if not text[3:].isdigit():
         raise typer.BadParameter(f"'{text}' is not an id; expected id: and a number, e.g. id:12")
     return int(text[3:])

@@ -101,6 +101,11 @@ def _gallery(images: Path | None, device: str) -> Gallery:
 
     if images is None:
         return Gallery.open(find_gallery(None, Path.cwd()), device=device, say=say)
+    from featurelens.images.address import place_of
+    from featurelens.search.store import is_table
+
+    if is_table(images):
+        return Gallery.open(place_of(images), device=device, say=say)
     if (images / "gallery.db").is_file():
         return Gallery.open(images, device=device, say=say)
     return open_or_create(Path(os.path.abspath(images)), backbone=None, at=None, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,23 @@ class LanceStore:
         settings = Settings(source.place, spec, exact, max_pixels, new_epoch())
         return cls(Table.create(address, spec.dim, metadata_of(settings, source)), settings, source)
 
+    def move(self, images: Any) -> None:
+        """The images lie there now; the next update remembers it. InvalidInput for images of another kind."""
+        source = source_of(images)
+        if source.holds_containers != self.source.holds_containers:
+            raise InvalidInput(
+                f"{self.address} holds images {_kind(self.source)}, and {source.root} gives images {_kind(source)}. "
+                "Index these into another table."
+            )
+        if local_path(source.root) is not None and not source.place.is_dir():
+            raise InvalidInput(f"There is no folder {source.root}. Give the folder where the images lie now.")
+        self.source, self.settings = source, replace(self.settings, images=source.place)
+
     def update(
         self, backbone: Backbone, *, retry_skipped: bool, team: Team | None = None, **options: Any
     ) -> UpdateReport:
         """Bring the rows up to date with the images, by this process or by a team of others."""
+        self._remember()
         report = update_table(self, backbone, retry_skipped=retry_skipped, team=team, **options)
         tend(self.table)
         return report
@@ -156,3 +170,17 @@ class LanceStore:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _remember(self) -> None:
+        """Write down where the images lie, if that has changed."""
+        metadata = metadata_of(self.settings, self.source)
+        if {
+            **(self.table.refresh().schema.metadata or {}),
+            **metadata,
+        } != self.table.latest().schema.metadata:
+            texts = {key.decode(): value.decode() for key, value in metadata.items()}
+            self.table.commit(lambda dataset: dataset.replace_schema_metadata(texts))
+
+
+def _kind(source: Source) -> str:
+    return "inside of shards" if source.holds_containers else "as files"

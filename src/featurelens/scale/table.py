@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import RLock
@@ -34,6 +35,7 @@ class Table:
         self._sync = Syncer(self._local) if self._local is not None else lambda: None
         self._dataset = self._first_look(say)
         self._looked = time.monotonic()
+        self._epoch = _epoch(self._dataset.schema.metadata)
 
     @classmethod
     def create(cls, address: str, dim: int, metadata: Mapping[bytes, bytes]) -> Table:
@@ -146,7 +148,10 @@ class Table:
         try:
             number = again(lambda: self._dataset.latest_version)
             if number != self._dataset.version:
-                self._dataset = again(lambda: self._dataset.checkout_version(number))
+                newer = again(lambda: self._dataset.checkout_version(number))
+                if _epoch(newer.schema.metadata) != self._epoch:
+                    raise GalleryError(f"{self.address} was made anew for another backbone; open it again.")
+                self._dataset = newer
         except (OSError, RuntimeError, ValueError) as error:
             raise unusable(self.address, error) from error
         self._looked = time.monotonic()
@@ -174,6 +179,14 @@ class Table:
                 f"({', '.join(aside)}.torn). All before it is there; index again to add what is missing."
             )
         return dataset
+
+
+def _epoch(metadata: Mapping[bytes, bytes] | None) -> str:
+    """What tells a table from the one that was there before it was made anew."""
+    try:
+        return str(json.loads((metadata or {})[b"featurelens"]).get("epoch"))
+    except (KeyError, ValueError, AttributeError):
+        return ""
 
 
 def exists(address: str) -> bool:

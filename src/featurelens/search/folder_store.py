@@ -61,6 +61,10 @@ class FolderStore:
         settings = Settings(root.absolute(), spec, exact, max_pixels, new_epoch())
         return cls(make_folder(root, Path(place) if place else None, settings))
 
+    def move(self, images: str | os.PathLike[str]) -> None:
+        """The images lie there now; the next update remembers it."""
+        self.settings = self.settings.moved(Path(images).absolute())
+
     def update(self, backbone: Backbone, *, retry_skipped: bool, **options: Any) -> UpdateReport:
         """One update by the one process that may write."""
         return update_gallery(self.folder, self.settings, backbone, retry_skipped=retry_skipped, **options)

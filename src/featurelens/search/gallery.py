@@ -98,7 +98,8 @@ class Gallery:
         gallery = cls(store_class(path).open(path, say=say), device=device, say=say)
         try:
             if images is not None:
-                gallery._store.settings = gallery.settings = gallery.settings.moved(Path(images).absolute())
+                gallery._store.move(images)
+                gallery.settings = gallery._store.settings
             if backbone is not None:
                 network = loaded(backbone, device, say)
                 gallery.settings.check(network.spec)
@@ -127,6 +128,11 @@ class Gallery:
     def folder(self) -> Path:
         """The gallery's folder; of a table, the folder of this machine for what can be made again."""
         return self._store.folder
+
+    @property
+    def store(self) -> Store:
+        """What the gallery rests on: SQLite in a folder, or a Lance table."""
+        return self._store
 
     @property
     def finder(self) -> Finding:

@@ -72,6 +72,10 @@ class Store(Protocol):
         """What searches it."""
         ...
 
+    def move(self, images: str | os.PathLike[str]) -> None:
+        """The images lie there now; InvalidInput if nothing does."""
+        ...
+
     def update(self, backbone: Backbone, *, retry_skipped: bool, **options: Any) -> UpdateReport:
         """Bring the rows up to date with the images; options as of `Gallery.update`."""
         ...
@@ -117,14 +121,23 @@ class Store(Protocol):
         ...
 
 
+def is_table(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is that of a Lance table.
+
+    >>> is_table("cats.lance@before"), is_table("s3://bucket/cats"), is_table("cats")
+    (True, True, False)
+    """
+    text = os.fspath(place).rstrip("/")
+    return bool(_TABLE.search(text)) or address_of(text) is not None
+
+
 def store_class(place: str | os.PathLike[str]) -> Any:
     """The class for a gallery at this place: it has `open(place, say=)` and `create(place, images, spec, ...)`.
 
     `*.lance` and addresses such as s3://bucket/gallery are Lance tables (`cats.lance@3` one as it was then), everything
     else is a folder with SQLite.
     """
-    text = os.fspath(place).rstrip("/")
-    if _TABLE.search(text) or address_of(text) is not None:
+    if is_table(place):
         return STORES.load("lance")
     from featurelens.search.folder_store import FolderStore
 
