@@ -107,7 +107,7 @@ def speeds(
         kept["ours"] = found.values
 
     def theirs() -> None:
-        kept["captum"] = captum.attribute(
+        found = captum.attribute(
             x.clone().requires_grad_(),
             ground,
             target=classes,
@@ -115,6 +115,7 @@ def speeds(
             method="gausslegendre",
             internal_batch_size=given.chunk,
         )
+        kept["captum"] = found.detach()
 
     def loop() -> None:
         for i in range(len(x)):

@@ -19,7 +19,8 @@ from sklearn.linear_model import LogisticRegression
 
 from featurelens.adapt.find_rate import find_rate
 from featurelens.adapt.finetune import finetune, rate_course
-from featurelens.adapt.mishaps import OutOfMemory, TrainingDiverged, memory_told
+from featurelens.adapt.memory import OutOfMemory, enough_memory, smaller_batch
+from featurelens.adapt.mishaps import TrainingDiverged
 from featurelens.adapt.tuning import PLANS, Tuning
 from featurelens.backbone import load_backbone
 from featurelens.backbone.torch_backbone import TorchBackbone
@@ -234,11 +235,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
 
 def test_too_little_memory_suggests_a_batch_that_learns_the_same() -> None:
-    with pytest.raises(OutOfMemory, match="--batch-size 16 --accumulate 2"), memory_told(32, 1):
+    with (
+        pytest.raises(OutOfMemory, match="--batch-size 16 --accumulate 2"),
+        enough_memory(32, smaller_batch(32, 1)),
+    ):
         torch.empty(1 << 50)
-    with pytest.raises(OutOfMemory, match="Even one image"), memory_told(1, 4):
+    with pytest.raises(OutOfMemory, match="Even one image"), enough_memory(1, smaller_batch(1, 4)):
         raise torch.OutOfMemoryError("CUDA out of memory")
-    with pytest.raises(RuntimeError, match="shape"), memory_told(1, 4):
+    with pytest.raises(RuntimeError, match="shape"), enough_memory(1, smaller_batch(1, 4)):
         raise RuntimeError("shape")
 
 

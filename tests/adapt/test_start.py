@@ -13,7 +13,6 @@ from featurelens.adapt import pretrained
 from featurelens.adapt.contrastive import pretrain
 from featurelens.adapt.embedded import as_backbone
 from featurelens.adapt.learner import Learner
-from featurelens.adapt.memory import enough_memory
 from featurelens.adapt.recipe import FOLDER, Recipe, make_recipe, read_recipe
 from featurelens.adapt.recover import recovered, scenes, unfold
 from featurelens.adapt.sources import from_folder
@@ -130,15 +129,6 @@ def test_an_architecture_that_does_not_take_the_sizes_is_told() -> None:
         start_from("classic:hog", SHORT, say=silent)
     with pytest.raises(BackboneError, match=r"gone\.pt"):
         start_from("gone.pt", SHORT).prepare(Learner(replace(SHORT, options={"channels": [8, 8, 16, 16]})))
-
-
-def test_too_little_memory_suggests_a_batch() -> None:
-    with pytest.raises(InvalidInput, match="Try 64"), enough_memory(128):
-        raise RuntimeError(
-            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-        )
-    with pytest.raises(RuntimeError, match="shape"), enough_memory(128):
-        raise RuntimeError("shape mismatch")
 
 
 def test_a_recipe_is_cut_to_fewer_steps_in_the_same_proportions() -> None:

@@ -102,20 +102,21 @@ def pretrain(
     for step in range(start, recipe.steps):
         source = torch.Generator(device=device).manual_seed(recipe.seed * 1_000_003 + step)
         size, batch = recipe.phase(step)
+        advice = f"Try {max(2, batch // 2)} (pairs per step in phases); what was saved before is kept."
         first, second = stream.at(step, batch, source)
         views = [augment(first, size, source), augment(second, size, source)]
         views += [augment(second, recipe.local_size, source) for _ in range(recipe.local_views)]
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         low = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16")
-        with enough_memory(batch), low:
+        with enough_memory(batch, advice), low:
             loss = loss_of(recipe, learner, average, views)
         if not bool(torch.isfinite(loss)):
             raise CollapsedRun(
                 f"The loss is {loss.item()} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
             )
         optimizer.zero_grad(set_to_none=True)
-        with enough_memory(batch):
+        with enough_memory(batch, advice):
             loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
         optimizer.step()

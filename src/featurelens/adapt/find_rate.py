@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from featurelens.adapt.mishaps import memory_told
+from featurelens.adapt.memory import enough_memory, smaller_batch
 from featurelens.adapt.mixing import losses, soft_targets
 from featurelens.adapt.plan import apply_plan
 from featurelens.adapt.training import Course, make_optimizer
@@ -53,7 +53,10 @@ def find_rate(
     order = [drawn[i * tuning.batch_size : (i + 1) * tuning.batch_size] for i in range(steps)]
     rates, smooth, total = [], [], 0.0
     codes = torch.from_numpy(course.codes).to(course.device)
-    with torch.random.fork_rng(devices=[]), memory_told(tuning.batch_size, tuning.accumulate):
+    with (
+        torch.random.fork_rng(devices=[]),
+        enough_memory(tuning.batch_size, smaller_batch(tuning.batch_size, tuning.accumulate)),
+    ):
         torch.manual_seed(tuning.seed)
         source = lambda number: torch.Generator().manual_seed(number)  # noqa: E731
         for step, x in enumerate(course.lessons.batches(order, source)):

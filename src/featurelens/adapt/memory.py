@@ -7,27 +7,41 @@ from contextlib import contextmanager
 
 import torch
 
-from featurelens.errors import InvalidInput
+from featurelens.errors import FeaturelensError
 
 _SAID = ("out of memory", "not enough memory", "can't allocate memory")
 
 
-@contextmanager
-def enough_memory(batch: int, *, name: str = "pairs per step in phases") -> Iterator[None]:
-    """InvalidInput with a smaller `batch` to try, where torch finds no memory for this one.
+class OutOfMemory(FeaturelensError):
+    """The device's memory does not hold a batch; the text suggests a batch size."""
 
-    >>> with enough_memory(64):
+
+@contextmanager
+def enough_memory(batch: int, advice: str) -> Iterator[None]:
+    """Turn an allocation that fails inside into OutOfMemory, which names the batch and gives the advice.
+
+    >>> with enough_memory(64, "Try 32."):
     ...     torch.zeros(3).sum()
     tensor(0.)
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # on the CPU torch raises a plain RuntimeError
-        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and not any(
-            said in str(error) for said in _SAID
-        ):
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(said in str(error).lower() for said in _SAID):
             raise
-        raise InvalidInput(
-            f"There is too little memory for a batch of {batch}. Try {max(2, batch // 2)} ({name}); "
-            "what was saved before is kept."
-        ) from error
+        raise OutOfMemory(f"There is not enough memory for a batch of {batch} images. {advice}") from error
+
+
+def smaller_batch(batch_size: int, accumulate: int) -> str:
+    """What to give for about half the memory, so that each step still sees as many images.
+
+    >>> smaller_batch(32, 1).split(":")[0]
+    'Give --batch-size 16 --accumulate 2'
+    """
+    if batch_size == 1:
+        return "Even one image is too much: give a smaller network, or the plan 'frozen' or 'last' with fewer stages."
+    return (
+        f"Give --batch-size {batch_size // 2} --accumulate {accumulate * 2}: it needs about half the memory and "
+        "each step still sees as many images."
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,10 +13,6 @@ from featurelens.errors import FeaturelensError
 
 class TrainingDiverged(FeaturelensError):
     """The loss or the gradient is not finite; the last good checkpoint is kept."""
-
-
-class OutOfMemory(FeaturelensError):
-    """The device's memory does not hold a batch; the text suggests a batch size."""
 
 
 def check_finite(
@@ -39,27 +34,3 @@ def check_finite(
         f"{', …' if len(ids) > 3 else ''}), at learning rate {rate:.3g}. {kept}Try a rate ten times lower "
         f"(--lr {rate / 10:.2g}), more warm-up, or clipping (--clip 1); --find-lr shows what the network stands."
     )
-
-
-@contextmanager
-def memory_told(batch_size: int, accumulate: int) -> Iterator[None]:
-    """Turn a failed allocation into OutOfMemory with a smaller batch that learns the same."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        text = str(error).lower()
-        failed = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-            "memory" in text and "alloc" in text
-        )
-        if not failed:
-            raise
-        half = max(1, batch_size // 2)
-        advice = (
-            f"Give --batch-size {half} --accumulate {accumulate * 2}: it needs about half the memory and each step "
-            "still sees as many images"
-            if batch_size > 1
-            else "Even one image is too much: give a smaller network, or the plan 'frozen' or 'last' with fewer stages"
-        )
-        raise OutOfMemory(
-            f"There is not enough memory for a batch of {batch_size} images. {advice}."
-        ) from error

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from featurelens.adapt.average import Average
 from featurelens.adapt.division import Division
 from featurelens.adapt.lessons import Lessons
-from featurelens.adapt.mishaps import TrainingDiverged, check_finite, memory_told
+from featurelens.adapt.memory import enough_memory, smaller_batch
+from featurelens.adapt.mishaps import TrainingDiverged, check_finite
 from featurelens.adapt.mixing import balanced, losses, mix, soft_targets
 from featurelens.adapt.plan import Plan, apply_plan
 from featurelens.adapt.schedule import factor, set_rates
@@ -106,7 +107,10 @@ def train(
             save_state(out, about, parts | {"history": [asdict(one) for one in history]})
         saved_at = time.monotonic()
 
-    with _own_chance(device), memory_told(tuning.batch_size, tuning.accumulate):
+    with (
+        own_chance(device),
+        enough_memory(tuning.batch_size, smaller_batch(tuning.batch_size, tuning.accumulate)),
+    ):
         for epoch in range(at[0], epochs):
             if finished_early(history, tuning.patience):
                 break
@@ -117,18 +121,18 @@ def train(
             learning = [p for p in module.parameters() if p.requires_grad]
 
             def source(number: int, epoch: int = epoch, first: int = at[1]) -> torch.Generator:
-                return torch.Generator().manual_seed(_seed(tuning.seed, epoch, first + number, 1))
+                return torch.Generator().manual_seed(seed_of(tuning.seed, epoch, first + number, 1))
 
             done_before = at[1]
             for number, x in enumerate(course.lessons.batches(order[at[1] :], source), start=done_before):
                 rows = torch.tensor(order[number], device=device)
-                torch.manual_seed(_seed(tuning.seed, epoch, number, 2))  # dropout
-                mixer = torch.Generator().manual_seed(_seed(tuning.seed, epoch, number, 3))
+                torch.manual_seed(seed_of(tuning.seed, epoch, number, 2))  # dropout
+                mixer = torch.Generator().manual_seed(seed_of(tuning.seed, epoch, number, 3))
                 wanted = soft_targets(targets[rows], course.classes, smoothing=tuning.smoothing)
                 x, wanted = mix(x, wanted, mixer, mixup=tuning.mixup, cutmix=tuning.cutmix)
                 group = number // tuning.accumulate
                 set_rates(optimizer, factor(epoch * per_epoch + group, total, warmup=tuning.warmup))
-                with _autocast(tuning, device):
+                with autocast(tuning, device):
                     logits = course.forward(x)
                 loss = losses(logits, wanted, weights).sum()
                 check_finite(
@@ -167,7 +171,7 @@ def train(
                         f"After epoch {epoch + 1} the loss on the test images is {test_loss}. Kept: {out}."
                     )
                 if tuning.patience and accuracy is not None and (best is None or accuracy > best["accuracy"]):
-                    best = {"accuracy": accuracy, "epoch": epoch, "module": _copy(module)}
+                    best = {"accuracy": accuracy, "epoch": epoch, "module": copied(module)}
             rate = max(group["lr"] for group in optimizer.param_groups)
             seconds = time.perf_counter() - started
             history.append(Epoch(epoch, sums[0] / sums[1], test_loss, accuracy, rate, checked, seconds))
@@ -204,7 +208,7 @@ def predict(course: Course, rows: Sequence[int], tuning: Tuning) -> Float32[np.n
     order = [list(rows[i : i + tuning.batch_size]) for i in range(0, len(rows), tuning.batch_size)]
     found = []
     for x in course.lessons.batches(order):
-        with _autocast(tuning, course.device):
+        with autocast(tuning, course.device):
             found.append(course.forward(x).float().cpu().numpy())
     for part, mode in modes:
         part.training = mode
@@ -227,23 +231,23 @@ def _order(teach: Int64[np.ndarray, "a"], tuning: Tuning, epoch: int) -> list[li
     return [shuffled[i : i + tuning.batch_size] for i in range(0, len(shuffled), tuning.batch_size)]
 
 
-def _seed(*numbers: int) -> int:
+def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
 
 
-def _autocast(tuning: Tuning, device: torch.device) -> Any:
+def autocast(tuning: Tuning, device: torch.device) -> Any:
     bf16 = tuning.precision == "bf16" or (
         tuning.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
     )
     return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
-def _copy(module: nn.Module) -> dict[str, Tensor]:
+def copied(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
 @contextmanager
-def _own_chance(device: torch.device) -> Iterator[None]:
+def own_chance(device: torch.device) -> Iterator[None]:
     """torch's random state is the caller's again afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield

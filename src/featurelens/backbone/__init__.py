@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.backbone.protocol import Backbone, Spec, TextBackbone
 from featurelens.backbone.request import Engine, Request, Say, Triple
 from featurelens.catalog import Catalog
 
-__all__ = ["BACKBONES", "Backbone", "Spec", "load_backbone"]
+__all__ = ["BACKBONES", "Backbone", "Spec", "TextBackbone", "load_backbone"]
 
 BACKBONES = Catalog(
     "kind of backbone",
@@ -21,13 +21,15 @@ BACKBONES = Catalog(
         "local-dir": "featurelens.backbone.torch_source:load",
         "onnx": "featurelens.backbone.from_onnx:load",
         "bundle": "featurelens.backbone.from_bundle:load",
+        "clip": "featurelens.backbone.from_clip:load",
         "classic": "featurelens.backbone.classical:load",
         "fused": "featurelens.backbone.fused:load",
     },
     group="featurelens.backbones",
 )
 
-_PATHS = ("local-dir", "onnx", "bundle", "fused")
+PATHS = ("local-dir", "onnx", "bundle", "fused")
+"""The schemes whose name ends in a path of this machine."""
 
 
 def load_backbone(
@@ -44,7 +46,7 @@ def load_backbone(
     say: Say | None = None,
 ) -> Backbone:
     """Load a network by name: `embedded`, a timm name, `torchvision:NAME`, `local-dir:PATH`, `onnx:FILE`,
-    `bundle:DIR`, `classic:NAME` or `fused:DIR`.
+    `bundle:DIR`, `clip:REPO` or `clip:DIR` (image and text), `classic:NAME` or `fused:DIR`.
 
     `engine`: "auto" is torch where CUDA is there, else OpenVINO on the CPU (the first use of a torch network
     exports it once into the cache and says so); "torch" gives gradients and layers. `weights` is a local
@@ -58,7 +60,7 @@ def load_backbone(
     scheme, colon, rest = name.partition(":")
     if not colon:
         scheme, rest = ("embedded", name) if name == "embedded" else ("timm", name)
-    if scheme in _PATHS:
+    if scheme in PATHS:
         rest = os.path.abspath(os.path.expanduser(rest))  # a gallery keeps the name, and is opened anywhere
     request = Request(
         scheme,

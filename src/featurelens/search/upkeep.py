@@ -40,10 +40,12 @@ def write_caches(
 
 
 def _behind(connection: sqlite3.Connection, entry: Entry | None, alive: int) -> int:
-    """How many rows came or went since the cache was written."""
+    """How many rows came or went since the cache was written, at most: ids of skipped files count as new ones.
+
+    Counting the rows themselves would cost each small batch a walk over all that came before it.
+    """
     if entry is None:
         return alive
-    query = "SELECT count(*) FROM images WHERE id > ? AND status = 'indexed'"
-    (new,) = connection.execute(query, (entry.state.top,)).fetchone()
+    (top,) = connection.execute("SELECT coalesce(max(image), 0) FROM vectors").fetchone()
     (gone,) = connection.execute("SELECT coalesce(max(n), 0) FROM gone").fetchone()
-    return new + gone - entry.state.gone
+    return max(0, top - entry.state.top) + gone - entry.state.gone

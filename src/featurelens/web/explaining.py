@@ -15,6 +15,7 @@ import numpy as np
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import MissingExtra
 from featurelens.web.problems import Problem
+from featurelens.web.shown import model_name
 
 if TYPE_CHECKING:
     from featurelens.backbone.torch_backbone import TorchBackbone
@@ -113,8 +114,8 @@ class Lab:
         if not has_gradients(name):
             raise Problem(
                 409,
-                f"'{name}' runs on an engine without gradients and layers. A gallery made with a timm or torchvision "
-                "network shows them: featurelens index DIR --at OTHER --backbone resnet18.",
+                f"'{model_name(name)}' runs on an engine without gradients and layers. A gallery made with a timm or "
+                "torchvision network shows them: featurelens index DIR --at OTHER --backbone resnet18.",
             )
         from featurelens.backbone import load_backbone
         from featurelens.see.explanation import with_gradients

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from featurelens.backbone import PATHS
 from featurelens.search import Hit
 
 ID = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -43,6 +45,16 @@ def shown(hit: Hit, **more: Any) -> ShownHit:
 def readable(name: str) -> str:
     """A file name as text that JSON can carry."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def model_name(name: str) -> str:
+    """A backbone's name for clients: of a path only its last part, the rest is the server's own business.
+
+    >>> model_name("local-dir:/home/ann/nets/mobilenetv2_100"), model_name("resnet50")
+    ('local-dir:mobilenetv2_100', 'resnet50')
+    """
+    scheme, _, rest = name.partition(":")
+    return readable(f"{scheme}:{Path(rest).name}" if scheme in PATHS else name)
 
 
 class ShownProblem(BaseModel):

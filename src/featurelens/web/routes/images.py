@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from featurelens.web.explaining import lab_is_there, methods_of
 from featurelens.web.originals import SHOWABLE, open_original
 from featurelens.web.service import Served
-from featurelens.web.shown import ID, ShownHit, problems, readable, shown
+from featurelens.web.shown import ID, ShownHit, model_name, problems, readable, shown
 
 router = APIRouter(prefix="/api/v1", tags=["gallery"])
 One = Annotated[int, Path(ge=0, le=2**63 - 1)]
@@ -83,7 +83,7 @@ def gallery(service: Served) -> ShownGallery:
         name=readable(opened.images_folder.name),
         images=len(opened),
         skipped=contents.skipped,
-        backbone=readable(opened.spec.name),
+        backbone=model_name(opened.spec.name),
         dim=opened.spec.dim,
         fit={"rows": fit.rows, "cols": fit.cols, "mode": fit.mode},
         labels=list(contents.labels),

@@ -10,7 +10,7 @@ from featurelens.web.openai_shape import Embeddings, Model, Models, OpenAIProble
 from featurelens.web.problems import Problem
 from featurelens.web.queries import decode_uris
 from featurelens.web.service import Served
-from featurelens.web.shown import WHAT, readable
+from featurelens.web.shown import WHAT, model_name
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -25,7 +25,7 @@ def _errors(*more: int) -> dict[int | str, dict[str, Any]]:
 @router.get("/models", responses=_errors())
 def models(service: Served) -> Models:
     """The gallery's network."""
-    return Models(data=[Model(id=readable(service.gallery.spec.name))])
+    return Models(data=[Model(id=model_name(service.gallery.spec.name))])
 
 
 @router.get("/models/{model:path}", responses=_errors(404))
@@ -52,7 +52,7 @@ def embeddings(service: Served, wanted: Wanted) -> Embeddings:
 
 
 def _checked(name: str, asked: str) -> str:
-    name = readable(name)
+    name = model_name(name)
     if asked != name:
         raise Problem(
             404,
