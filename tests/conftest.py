@@ -21,3 +21,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real photos and weights in {SHARED}, which a user's clone does not have")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory):
+    """An untrained CLIP in the hub's ONNX layout, and the torch towers that it was made from."""
+    pytest.importorskip("open_clip", reason="the towers are made with open_clip (extra text)")
+    from fixtures.clip_nets import clip_folder
+
+    return clip_folder(tmp_path_factory.mktemp("towers") / "clip")
+
+
+@pytest.fixture(scope="session")
+def siglip(tmp_path_factory: pytest.TempPathFactory):
+    """The same for SigLIP: other names of outputs, another filling, another resize rule."""
+    pytest.importorskip("open_clip", reason="the towers are made with open_clip (extra text)")
+    from fixtures.clip_nets import siglip_folder
+
+    return siglip_folder(tmp_path_factory.mktemp("towers") / "siglip")

@@ -49,7 +49,7 @@ def images() -> np.ndarray:
 
 
 def test_the_first_calls_of_many_threads_do_not_hang(tmp_path) -> None:
-    """Without `_fill_tables` this hung now and then on a loaded machine."""
+    """Without `fill_tables` this hung now and then on a loaded machine."""
     conv_net(tmp_path / "net.onnx")
     command = [sys.executable, "-c", FIRST_CALLS_AT_ONCE, str(tmp_path / "net.onnx")]
     assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "done\n"

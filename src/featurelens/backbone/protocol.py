@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from featurelens.errors import BackboneError
 from featurelens.images.fit import Fit
 from featurelens.shapes import Float32, UInt8
 
@@ -20,7 +21,7 @@ class Spec:
 
     `name` is what the user types (a path in it is absolute), `weights` the SHA-256 of the parameters, `dim`
     the length of an embedding, `mean` and `std` the normalisation in [0, 1] units, `map_channels` the
-    channels of `maps` (0: the backbone has no map).
+    channels of `maps` (0: the backbone has no map), `text` whether it also embeds texts (a `TextBackbone`).
     """
 
     name: str
@@ -32,11 +33,12 @@ class Spec:
     map_channels: int = 0
     licence: str = "unknown"
     precision: str = "fp32"
+    text: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits over all that decides a vector's value: weights, preprocessing, precision."""
-        decisive = {k: v for k, v in self.to_json().items() if k not in ("name", "licence")}
+        decisive = {k: v for k, v in self.to_json().items() if k not in ("name", "licence", "text")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
@@ -75,3 +77,28 @@ class Backbone(Protocol):
     ) -> Float32[np.ndarray, "batch channel grid_row grid_col"]:
         """The last spatial map, or the token grid without prefix tokens; BackboneError if there is none."""
         ...
+
+
+@runtime_checkable
+class TextBackbone(Backbone, Protocol):
+    """A Backbone that also puts texts where the images lie that they describe (CLIP, SigLIP and their kin)."""
+
+    def embed_text(self, texts: Sequence[str]) -> Float32[np.ndarray, "text dim"]:
+        """The raw (not normalised) embedding of each text; what does not fit into the context is cut off."""
+        ...
+
+
+def with_text(backbone: Backbone, purpose: str) -> TextBackbone:
+    """The same backbone, which has a text tower; BackboneError says what to load or index with where it has none."""
+    if isinstance(backbone, TextBackbone):
+        return backbone
+    raise BackboneError(no_text(backbone.spec.name, purpose))
+
+
+def no_text(name: str, purpose: str) -> str:
+    """What to say where a backbone takes no text."""
+    return (
+        f"{purpose} needs a backbone that also takes text, and '{name}' takes only images. Index the images with "
+        "one that was trained on pairs of image and text, into a gallery of their own: featurelens index IMAGES "
+        "--at DIR --backbone clip:Xenova/clip-vit-base-patch32 (or clip:FOLDER, openclip:ARCH/TAG)."
+    )

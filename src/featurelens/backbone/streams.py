@@ -39,7 +39,7 @@ class Streams:
         self._batch = None if rows.is_dynamic else rows.get_length()
         self._name = name
         self._count = count
-        _fill_tables()
+        fill_tables()
         with self._telling("compiled"):
             compiled = openvino.Core().compile_model(model, "CPU", options)
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
@@ -107,7 +107,7 @@ class Streams:
 _FIRST = threading.Lock()
 
 
-def _fill_tables() -> None:
+def fill_tables() -> None:
     """Let OpenVINO's bindings fill their tables of types by one thread.
 
     They fill them at their first use, in C++ statics, while Python's lock may change hands: two threads that
