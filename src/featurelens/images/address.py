@@ -36,7 +36,7 @@ class Remote(_PLATFORM_PATH):
     """
 
     def __str__(self) -> str:
-        text = super().__str__().replace("\\", "/")
+        text = super().__str__().replace(os.sep, "/")
         return address_of(text) or text
 
     def __fspath__(self) -> str:

@@ -25,7 +25,7 @@ def file_system(address: str) -> tuple[Any, str]:
     MissingExtra without pyarrow, or where the scheme needs a package of fsspec's.
     """
     scheme, _, rest = address.partition("://")
-    return _file_system(scheme, os.getpid()), rest.rstrip("/")
+    return _file_system(scheme, os.getpid()), rest.strip("/")
 
 
 @lru_cache(maxsize=16)
@@ -73,8 +73,9 @@ def find_remote(address: str) -> list[Found]:
     top = Remote(address)
     found = []
     for info in listed:
-        if info.type == fs.FileType.File and info.path.startswith(root + "/"):
-            name = info.path[len(root) + 1 :]
+        path = info.path.lstrip("/")
+        if info.type == fs.FileType.File and path.startswith(root + "/"):
+            name = path[len(root) + 1 :]
             if not any(part.startswith(".") for part in name.split("/")[:-1]):
                 found.append(Found(top / name, name, info.size or 0, info.mtime_ns or 0))
     return sorted(found, key=lambda one: one.name)

@@ -99,6 +99,18 @@ def matrix_of(column: Any, dim: int) -> Float32[np.ndarray, "row dim"]:
     return np.concatenate(parts).astype(np.float32, copy=False) if parts else np.empty((0, dim), np.float32)
 
 
+def rows_of(dataset: Any, names: Sequence[str]) -> list[Row]:
+    """The rows of these names, with their vectors."""
+    quoted = ", ".join("'" + spelt(name).replace("'", "''") + "'" for name in names)
+    table = dataset.to_table(columns=[*ABOUT, "vector"], filter=f"path IN ({quoted})")
+    found = []
+    for about in table.to_pylist():
+        vector = about.pop("vector")
+        about["path"] = called(about["path"])
+        found.append(Row(**about, vector=None if vector is None else np.asarray(vector, np.float32)))
+    return found
+
+
 def spelt(name: str) -> str:
     """A file name as the table holds it: bytes that are no UTF-8 become characters of a private plane.
 

@@ -16,6 +16,7 @@ _ORDER = (
     "_transactions",
     "_versions",
 )  # the manifest last: it names the others
+_END = b"LANC"
 _SLACK_NS = 2_000_000_000  # file systems stamp files with a coarse clock
 
 
@@ -61,19 +62,16 @@ def _sync_new(folder: Path, since: int) -> None:
 def repaired(table: Path, opened: Any) -> tuple[Any, list[str]]:
     """The newest version of a table on this machine that is whole, and the manifests that were put aside.
 
-    `opened()` opens the newest version and raises where its manifest is torn. A power cut may leave that manifest, or
-    a file that it names, cut short: it is renamed to `*.torn` and the version before counts again.
+    `opened()` opens the newest version. A power cut may leave its manifest, or a file that it names, cut short or full
+    of zeros: the manifest is renamed to `*.torn` and the version before counts again.
     """
     aside: list[str] = []
     while True:
         manifests = newest_first(table)
-        try:
+        dataset, broken = None, manifests[0] if manifests and not _is_whole(manifests[0]) else None
+        if broken is None:
             dataset = opened()
             broken = torn_file(table, dataset, versions=manifests)
-        except (OSError, ValueError, RuntimeError) as error:
-            if len(manifests) < 2 or not _looks_torn(manifests[0], error):
-                raise
-            broken = manifests[0]
         if broken is None:
             return dataset, aside
         if len(manifests) < 2:
@@ -99,7 +97,7 @@ def torn_file(table: Path, dataset: Any, *, versions: list[Path]) -> Path | None
     since = versions[0].stat().st_mtime_ns - 60_000_000_000
     for fragment in dataset.get_fragments():
         for file in fragment.data_files():
-            path = table / "data" / _name_of(file)
+            path = table / "data" / str(file.path)
             size = getattr(file, "file_size_bytes", None)
             try:
                 status = path.stat()
@@ -110,14 +108,9 @@ def torn_file(table: Path, dataset: Any, *, versions: list[Path]) -> Path | None
     return None
 
 
-def _name_of(file: Any) -> str:
-    path = file.path
-    return path() if callable(path) else path
-
-
-def _looks_torn(manifest: Path, error: BaseException) -> bool:
-    """Whether opening failed because of this manifest; an error of another kind must not cost a version."""
-    data = manifest.read_bytes()
-    return not data.endswith(b"LANC") or any(
-        word in str(error).lower() for word in ("manifest", "protobuf", "decode")
-    )
+def _is_whole(manifest: Path) -> bool:
+    """Whether a manifest ends as Lance ends one; zeros in its place would be read as an empty table."""
+    with open(manifest, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - len(_END)))
+        return file.read() == _END

@@ -171,7 +171,8 @@ def nearest_rows(
     """The rows nearest to a vector as an Arrow table: through the index with refining, or one by one."""
     how = {"use_index": False} if exact else {"nprobes": PROBES, "refine_factor": REFINE}
     query = {"column": "vector", "q": unit, "k": k, "metric": "cosine", **how}
-    return dataset.to_table(columns=columns, nearest=query, filter=wanted, prefilter=True)
+    rules = {"filter": wanted, "prefilter": True, "disable_scoring_autoprojection": True}
+    return dataset.to_table(columns=columns, nearest=query, **rules)
 
 
 def hit_of(row: dict[str, Any], root: Path, similarity: float) -> Hit:

@@ -6,7 +6,7 @@ import os
 
 from featurelens.backbone.protocol import Backbone, Spec
 from featurelens.errors import InvalidInput
-from featurelens.scale.address import split_version, storage_options
+from featurelens.scale.address import split_version
 from featurelens.scale.columns import (
     COUNTER,
     COUNTER_PATH,
@@ -16,7 +16,6 @@ from featurelens.scale.columns import (
     schema_of,
     settings_of,
 )
-from featurelens.scale.engines import load_lance
 from featurelens.scale.table import Table, literal
 from featurelens.search.settings import Settings, new_epoch
 
@@ -58,11 +57,7 @@ def renew(place: str | os.PathLike[str], backbone: Backbone, *, before: str) -> 
     first = arrow_of(
         [Row(top, COUNTER_PATH, 0, 0, status=COUNTER)], schema_of(spec.dim, metadata_of(changed, source))
     )
-    options = storage_options(table.address) or None
-    lance = load_lance()
-    table.commit(
-        lambda dataset: lance.write_dataset(first, table.address, mode="overwrite", storage_options=options)
-    )
+    table.overwrite(first)
 
 
 def _newest(place: str | os.PathLike[str]) -> Table:

@@ -72,21 +72,15 @@ class Source:
         """The labels of files, by metadata or class folder; metadata of another store is fetched first."""
         if not isinstance(self.place, Remote):
             return Labels(self.place, on_error=note)
-        folder = tempfile.TemporaryDirectory(prefix="featurelens-labels-")
-        for name in names:
-            if name.rpartition("/")[2] in METADATA:
-                target = Path(folder.name) / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with open_remote(f"{self.root}/{name}") as (file, _):
-                    target.write_bytes(file.read())
-        labels = Labels(folder.name, on_error=note)
-
-        def label_of(
-            name: str, kept: object = folder
-        ) -> str | None:  # the folder lives as long as this function
-            return labels(name)
-
-        return label_of
+        with tempfile.TemporaryDirectory(prefix="featurelens-labels-") as folder:
+            for name in names:
+                if name.rpartition("/")[2] in METADATA:
+                    target = Path(folder) / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with open_remote(f"{self.root}/{name}") as (file, _):
+                        target.write_bytes(file.read())
+            labels = Labels(folder, on_error=note)
+            return {name: labels(name) for name in names}.get
 
 
 def source_of(images: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Source:

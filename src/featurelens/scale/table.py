@@ -126,6 +126,18 @@ class Table:
         """Call `action` with the newest dataset, again after conflicts; what it wrote is durable afterwards."""
         return self._commit(lambda: action(self._writable()))
 
+    def overwrite(self, first: Any) -> None:
+        """A new version with these rows and their schema alone; this object must be opened again afterwards."""
+        try:
+            again(
+                lambda: self._lance.write_dataset(
+                    first, self.address, mode="overwrite", storage_options=self._options or None
+                )
+            )
+            self._sync()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise unusable(self.address, error) from error
+
     def _writable(self) -> Any:
         """A dataset of one's own at the newest version, so that committing moves no reader's."""
         if self.version is not None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.features.progress import Meter, OnProgress
@@ -33,6 +33,7 @@ class Terms:
     workers: int
 
 
+@runtime_checkable
 class Team(Protocol):
     """Others who do units: each is read, encoded and committed by one of them."""
 

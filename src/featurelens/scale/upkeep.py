@@ -55,15 +55,17 @@ def _compact(dataset: Any, always: bool, exact_below: int) -> bool:
 
 
 def _scalar_indexes(dataset: Any, always: bool, exact_below: int) -> bool:
-    if dataset.count_rows() < min(_SCALAR_FROM, exact_below):
+    count = dataset.count_rows()
+    if count < min(_SCALAR_FROM, exact_below):
         return False
-    have, done = {tuple(index["fields"]) for index in dataset.list_indices()}, False
+    have, done = _indexed_rows(dataset), False
     for column, kind in _SCALAR.items():
-        if (column,) not in have:
-            dataset.create_scalar_index(column, kind)
+        name = f"{column}_idx"
+        if name not in have:
+            dataset.create_scalar_index(column, kind, name=name)
             done = True
-        elif _behind(dataset, f"{column}_idx", always):
-            dataset.optimize.optimize_indices(index_names=[f"{column}_idx"])
+        elif _is_behind(count, have[name], always):
+            dataset.optimize.optimize_indices(index_names=[name])
             done = True
     return done
 
@@ -72,20 +74,21 @@ def _vector_index(dataset: Any, always: bool, exact_below: int) -> bool:
     count = dataset.count_rows(HAVE_VECTORS)
     if count < exact_below:
         return False
-    if all(index["name"] != _VECTOR_INDEX for index in dataset.list_indices()):
-        dataset.create_index(
-            "vector",
-            "IVF_RQ",
-            name=_VECTOR_INDEX,
-            metric="cosine",
-            num_partitions=partitions(count),
-            num_bits=1,
-        )
+    have = _indexed_rows(dataset)
+    if _VECTOR_INDEX not in have:
+        shape = {"num_partitions": partitions(count), "num_bits": 1}
+        dataset.create_index("vector", "IVF_RQ", name=_VECTOR_INDEX, metric="cosine", **shape)
         return True
-    if not _behind(dataset, _VECTOR_INDEX, always):
+    if not _is_behind(dataset.count_rows(), have[_VECTOR_INDEX], always):
         return False
     dataset.optimize.optimize_indices(index_names=[_VECTOR_INDEX])
     return True
+
+
+def unindexed(dataset: Any) -> int | None:
+    """How many rows came after the vector index; None where there is none."""
+    have = _indexed_rows(dataset).get(_VECTOR_INDEX)
+    return None if have is None else dataset.count_rows() - have
 
 
 def partitions(count: int) -> int:
@@ -93,10 +96,12 @@ def partitions(count: int) -> int:
     return max(16, round(math.sqrt(count)))
 
 
-def _behind(dataset: Any, name: str, always: bool) -> bool:
-    stats = dataset.stats.index_stats(name)
-    tail, all_rows = stats["num_unindexed_rows"], stats["num_indexed_rows"] + stats["num_unindexed_rows"]
-    return tail > 0 if always else tail > min(_TAIL_ROWS, _TAIL * all_rows)
+def _indexed_rows(dataset: Any) -> dict[str, int]:
+    return {index.name: index.num_rows_indexed for index in dataset.describe_indices()}
+
+
+def _is_behind(rows: int, indexed: int, always: bool) -> bool:
+    return rows > indexed if always else rows - indexed > min(_TAIL_ROWS, _TAIL * rows)
 
 
 def _forget(dataset: Any, always: bool, exact_below: int) -> bool:

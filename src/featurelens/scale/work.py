@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from featurelens.images.address import Remote
 from featurelens.images.batches import Batch, in_batches
 from featurelens.images.members import Member, members
 from featurelens.images.remote import open_remote
-from featurelens.scale.columns import DONE, SKIPPED, Row, called, spelt
+from featurelens.scale.columns import DONE, SKIPPED, Row, called, rows_of, spelt
 from featurelens.scale.plan import Task, Unit
 from featurelens.scale.sources import Source
 from featurelens.scale.table import Table, literal
 from featurelens.search.content import Content, KnownContent, NotDecoded, NotRead, Picture, load, load_bytes
 from featurelens.search.rows import storable
 from featurelens.search.settings import Settings
+
+_SAME = "same"  # of a row on its way only: the file was touched, its content is the one in the table
 
 OnBatch = Callable[[int, int], object]  # files done, of them without a vector
 
@@ -61,13 +63,25 @@ class Worker:
         if unit.container is not None:
             return self._container(unit, on_batch)
         by_name = {task.name: task for task in unit.tasks}
-        rows = list(self._rows(iter(unit.tasks), self._load_task, on_batch))
+        rows = self._touched(list(self._rows(iter(unit.tasks), self._load_task, on_batch)))
         self._table.merge(sorted(rows, key=lambda row: row.id))
         done = Done()
         for row in rows:
             task = by_name[row.path]
             done += _counted(row, changed=task.old is not None, same=row.id == task.old)
         return done
+
+    def _touched(self, rows: list[Row]) -> list[Row]:
+        """The rows, those of files that were only touched with what the table holds of them."""
+        same = {row.path: row for row in rows if row.status == _SAME}
+        if not same:
+            return rows
+        held = {row.path: row for row in rows_of(self._table.refresh(), sorted(same))}
+        whole = [row for row in rows if row.status != _SAME]
+        for name, row in same.items():
+            if name in held:
+                whole.append(replace(held[name], size=row.size, mtime_ns=row.mtime_ns, label=row.label))
+        return whole
 
     def _rows(self, tasks: Iterator[Any], load_one: Callable[[Any], Any], on_batch: OnBatch) -> Iterator[Row]:
         fit = self._backbone.spec.fit
@@ -133,7 +147,7 @@ class Worker:
                 0, container.name, container.size, container.mtime_ns, status=SKIPPED, reason=broken[0]
             )
         first = self._table.reserve(len(found))
-        rows = [_moved(row, first + i) for i, row in enumerate(found.values())]
+        rows = [replace(row, id=first + i) for i, row in enumerate(found.values())]
         mark = Row(0, container.name + "/", container.size, container.mtime_ns, status=DONE)
         self._table.merge([*rows, mark])
         self._table.delete(sorted(before - set(found)))
@@ -157,7 +171,7 @@ def _of_batch(batch: Batch[Any, Picture, Any]) -> Iterator[Row]:
             task, content = _task(item), picture.content
             if good[i]:
                 yield Row(
-                    task.id, task.name, content.size, _time(task, content), content.hash, picture.width,
+                    task.id, task.name, content.size, content.mtime_ns, content.hash, picture.width,
                     picture.height, picture.format, task.label, vector=units[i],
                 )  # fmt: skip
             else:
@@ -165,17 +179,14 @@ def _of_batch(batch: Batch[Any, Picture, Any]) -> Iterator[Row]:
     for item, error in batch.failures:
         task = _task(item)
         if isinstance(error, KnownContent):
-            yield Row(task.old or 0, task.name, error.content.size, _time(task, error.content), status="same")
+            size, time = error.content.size, error.content.mtime_ns
+            yield Row(task.old or 0, task.name, size, time, label=task.label, status=_SAME)
         else:
             yield _skipped(task, error.reason, error.content if isinstance(error, NotDecoded) else None)
 
 
 def _task(item: Any) -> Task:
     return item if isinstance(item, Task) else item[0]
-
-
-def _time(task: Task, content: Content) -> int:
-    return content.mtime_ns
 
 
 def _skipped(task: Task, reason: str, content: Content | None) -> Row:
@@ -191,15 +202,9 @@ def _skipped(task: Task, reason: str, content: Content | None) -> Row:
             reason=reason,
         )
     return Row(
-        task.id, task.name, content.size, _time(task, content), content.hash, label=task.label, status=SKIPPED,
+        task.id, task.name, content.size, content.mtime_ns, content.hash, label=task.label, status=SKIPPED,
         reason=reason,
     )  # fmt: skip
-
-
-def _moved(row: Row, one: int) -> Row:
-    from dataclasses import replace
-
-    return replace(row, id=one)
 
 
 def _counted(row: Row, *, changed: bool, same: bool) -> Done:

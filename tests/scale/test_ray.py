@@ -1,0 +1,94 @@
+"""Three nodes of a real Ray cluster: the same rows as one machine, also when one of them dies."""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+if find_spec("ray") is None:
+    pytest.skip("clusters need ray (extra scale)", allow_module_level=True)
+
+from featurelens.errors import InvalidInput
+from featurelens.scale import update_on_ray
+from featurelens.scale.engines import load_ray
+from featurelens.scale.plan import make_plan
+from featurelens.search import Gallery
+from fixtures.drawn import draw_many, encoded
+from fixtures.numpy_backbone import NumpyBackbone
+from scale.conftest import put_folder
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch):
+    """Three nodes of one core each on this machine."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setitem(make_plan.__kwdefaults__, "unit_size", 6)
+    ray = load_ray()
+    from ray.cluster_utils import Cluster
+
+    nodes = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    made = Cluster(initialize_head=True, head_node_args=nodes)
+    for _ in range(2):
+        made.add_node(**nodes)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def slow_backbone() -> NumpyBackbone:
+    return NumpyBackbone(delay=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_three_nodes_give_the_rows_of_one_machine(tmp_path: Path, s3, cluster) -> None:
+    photos = tmp_path / "photos"
+    draw_many(photos / "cat", 40)
+    (photos / "half.png").write_bytes(encoded(1)[:80])
+    put_folder(s3, "pics", photos)
+    alone = Gallery.create(photos, backbone=NumpyBackbone(), at=tmp_path / "sqlite")
+    alone.update()
+    many = Gallery.create("s3://pics/photos", backbone=NumpyBackbone(), at="s3://pics/g.lance")
+    told: list[tuple[int, int]] = []
+    report = update_on_ray(
+        many,
+        address=cluster.address,
+        load=NumpyBackbone,
+        on_progress=lambda p: told.append((p.done, p.failed)),
+    )
+    assert (report.added, report.skipped) == (40, 1)
+    assert told[-1] == (41, 1)
+    assert many.skipped() == alone.skipped()
+    ours, theirs = many.features(), alone.features()
+    assert ours.ids == theirs.ids
+    assert [hit.id for hit in many.images()] == [hit.id for hit in alone.images()]
+    assert abs(ours.vectors - theirs.vectors).max() < 1e-6
+    # a node dies in mid-run
+    draw_many(photos / "dog", 60, first=40)
+    put_folder(s3, "pics", photos)
+    node = sorted(cluster.list_all_nodes(), key=lambda one: one.node_id == cluster.head_node.node_id)[0]
+
+    def kill_one(progress) -> None:
+        nonlocal node
+        if node is not None and progress.done >= 12:
+            cluster.remove_node(node, allow_graceful=False)
+            node = None
+
+    started = time.monotonic()
+    report = update_on_ray(many, address=cluster.address, load=slow_backbone, on_progress=kill_one)
+    assert node is None, "no node died: this proved nothing"
+    assert (report.added, len(many), report.skipped) == (60, 100, 1), time.monotonic() - started
+    names = [hit.name for hit in many.images()]
+    assert len(set(names)) == 100
+
+
+def test_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:
+    draw_many(tmp_path / "photos", 1)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone())
+    with pytest.raises(InvalidInput, match="Lance table"):
+        update_on_ray(gallery)

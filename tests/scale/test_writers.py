@@ -1,0 +1,181 @@
+"""Many writers, kill -9, torn manifests: every row once, at most the last commit lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from featurelens.errors import GalleryError
+from featurelens.scale.columns import Row
+from featurelens.scale.durable import newest_first
+from featurelens.scale.table import Table
+from featurelens.search import Gallery
+from fixtures.drawn import draw_many, encoded
+from fixtures.numpy_backbone import NumpyBackbone
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def start(images: object, at: object, delay: float, unit: int) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": str(TESTS), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "fixtures.table_run", str(images), str(at), str(delay), str(unit)]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def said(run: subprocess.Popen[str], word: str) -> bool:
+    """Wait for a line that begins so; False if the run ends before."""
+    assert run.stdout is not None
+    return any(line.startswith(word) for line in run.stdout)
+
+
+def end(run: subprocess.Popen[str]) -> None:
+    run.kill()
+    assert run.stdout is not None
+    run.stdout.close()
+    run.wait()
+
+
+def assert_once(gallery: Gallery, count: int, skipped: list[str]) -> None:
+    table = gallery.store.table.refresh()  # pyright: ignore[reportAttributeAccessIssue]
+    rows = table.to_table(columns=["id", "path"], filter="status != 'counter'").to_pylist()
+    assert max(Counter(row["path"] for row in rows).values()) == 1, "a path stands twice"
+    assert max(Counter(row["id"] for row in rows).values()) == 1, "an id stands twice"
+    assert len(gallery) == count
+    assert [name for name, _ in gallery.skipped()] == skipped
+
+
+@pytest.mark.parametrize(
+    ("writers", "images"), [(2, 60), pytest.param(4, 5000, marks=pytest.mark.slow)], ids=["quick", "slow"]
+)
+def test_writers_at_once_every_row_once(tmp_path: Path, writers: int, images: int) -> None:
+    photos, at = tmp_path / "photos", tmp_path / "g.lance"
+    draw_many(photos, images)
+    (photos / "half.png").write_bytes(encoded(1)[:80])
+    Gallery.create(photos, backbone=NumpyBackbone(), at=at)
+    runs = [start(photos, at, 0.0, 10 if images < 100 else 250) for _ in range(writers)]
+    for run in runs:
+        assert said(run, "finished")
+        end(run)
+    with Gallery.open(at, backbone=NumpyBackbone()) as gallery:
+        assert_once(gallery, images, ["half.png"])
+        assert gallery.update().unchanged == images
+
+
+def test_ids_are_given_out_once(tmp_path: Path) -> None:
+    Table.create(str(tmp_path / "g.lance"), 4, {})
+
+    def take(_: int) -> list[int]:
+        table = Table(str(tmp_path / "g.lance"))
+        return [table.reserve(10) for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = sorted(first for some in pool.map(take, range(4)) for first in some)
+    assert taken == list(range(1, 161, 10))
+
+
+def test_the_same_rows_from_two_writers_are_rows_once(tmp_path: Path) -> None:
+    Table.create(str(tmp_path / "g.lance"), 4, {})
+
+    def write(writer: int) -> int:
+        table, new = Table(str(tmp_path / "g.lance")), 0
+        for part in range(4):
+            new += table.merge(
+                [
+                    Row(1000 * writer + 10 * part + i, f"{part}-{i}", 1, 1, status="skipped", reason="-")
+                    for i in range(9)
+                ]
+            )
+        return new
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(write, range(3))) == 36
+    assert Table(str(tmp_path / "g.lance")).latest().count_rows("status = 'skipped'") == 36
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_then_run_to_the_end(tmp_path: Path, kills: int) -> None:
+    photos, at = tmp_path / "photos", tmp_path / "g.lance"
+    draw_many(photos / "cat", 150)
+    (photos / "half.png").write_bytes(encoded(1)[:80])
+    rng, committed = random.Random(kills), 0
+    Gallery.create(photos, backbone=NumpyBackbone(), at=at)
+    for _ in range(kills):
+        run = start(photos, at, 0.02 if kills < 10 else 0.1, 4)
+        assert said(run, "ready")
+        said(run, "done 4")
+        time.sleep(rng.uniform(0, 0.3))
+        end(run)
+        now = len(Gallery.open(at))
+        assert now >= committed, "a kill has cost what was committed"
+        committed = now
+    assert 0 < committed < 150, "the kills proved nothing"
+    backbone = NumpyBackbone()
+    with Gallery.open(at, backbone=backbone) as gallery:
+        gallery.update()
+        assert backbone.embedded <= 150 - committed
+        assert_once(gallery, 150, ["half.png"])
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "zeros", "data file cut", "data file gone"])
+def test_a_torn_last_commit_is_put_aside(tmp_path: Path, how: str) -> None:
+    photos, at = tmp_path / "photos", tmp_path / "g.lance"
+    draw_many(photos, 8)
+    gallery = Gallery.create(photos, backbone=NumpyBackbone(), at=at)
+    gallery.update()
+    draw_many(photos, 3, first=8)
+    before = {path.name for path in (at / "data").iterdir()}
+    gallery.update()
+    torn = newest_first(at)[0]
+    if how.startswith("data"):
+        new = [path for path in (at / "data").iterdir() if path.name not in before]
+        torn = max(new, key=lambda path: path.stat().st_mtime_ns)
+    whole = torn.read_bytes()
+    if how.endswith("gone"):
+        torn.unlink()
+    else:
+        torn.write_bytes(
+            {"cut": whole[:-9], "empty": b"", "zeros": bytes(len(whole))}.get(how, whole[: len(whole) // 2])
+        )
+    told: list[str] = []
+    with Gallery.open(at, backbone=NumpyBackbone(), say=told.append) as again:
+        assert "cut short" in told[0]
+        assert len(again) == 8, "only the last commit is lost"
+        again.update()
+        assert_once(again, 11, [])
+    told.clear()
+    with Gallery.open(at, say=told.append) as whole_again:
+        assert len(whole_again) == 11
+    assert told == []
+
+
+def test_a_table_with_nothing_whole_left_says_so(tmp_path: Path) -> None:
+    Table.create(str(tmp_path / "g.lance"), 4, {})
+    for manifest in newest_first(tmp_path / "g.lance"):
+        manifest.write_bytes(b"")
+    with pytest.raises(GalleryError, match="cannot be read"):
+        Table(str(tmp_path / "g.lance"))
+
+
+def test_readers_see_new_commits_and_states_of_the_past_stay(tmp_path: Path) -> None:
+    photos, at = tmp_path / "photos", tmp_path / "g.lance"
+    draw_many(photos, 4)
+    gallery = Gallery.create(photos, backbone=NumpyBackbone(), at=at)
+    gallery.update()
+    reader = Gallery.open(at, backbone=NumpyBackbone())
+    number = reader.store.table.latest().version  # pyright: ignore[reportAttributeAccessIssue]
+    draw_many(photos, 2, first=4)
+    gallery.update()
+    assert len(reader) == 6
+    assert reader.search(photos / "005.png", k=1)[0].name == "005.png"
+    with Gallery.open(f"{at}@{number}", backbone=NumpyBackbone()) as then:
+        assert len(then) == 4
+        with pytest.raises(GalleryError, match="state of the past"):
+            then.update()
