@@ -35,7 +35,19 @@ def test_imports_run_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-HEAVY = ("torch", "openvino", "numpy", "PIL", "usearch", "fastapi", "matplotlib", "sklearn", "pandas")
+HEAVY = (
+    "torch",
+    "openvino",
+    "numpy",
+    "PIL",
+    "usearch",
+    "fastapi",
+    "matplotlib",
+    "sklearn",
+    "pandas",
+    "lance",
+    "ray",
+)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +55,11 @@ HEAVY = ("torch", "openvino", "numpy", "PIL", "usearch", "fastapi", "matplotlib"
     [
         ("import featurelens", HEAVY),
         ("import featurelens.cli.main", HEAVY),
-        ("import featurelens.search", ("torch", "openvino", "sklearn", "pandas", "matplotlib")),
+        (
+            "import featurelens.search",
+            ("torch", "openvino", "sklearn", "pandas", "matplotlib", "lance", "ray", "pyarrow"),
+        ),
+        ("import featurelens.scale", ("torch", "openvino", "lance", "ray", "pyarrow", "fsspec")),
         ("import featurelens.images, featurelens.features", ("torch", "openvino", "sklearn", "pandas")),
         ("import featurelens.backbone", ("torch", "openvino", "timm")),
     ],

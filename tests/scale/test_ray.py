@@ -13,9 +13,8 @@ if find_spec("ray") is None:
     pytest.skip("clusters need ray (extra scale)", allow_module_level=True)
 
 from featurelens.errors import InvalidInput
-from featurelens.scale import update_on_ray
+from featurelens.scale import plan, update_on_ray
 from featurelens.scale.engines import load_ray
-from featurelens.scale.plan import make_plan
 from featurelens.search import Gallery
 from fixtures.drawn import draw_many, encoded
 from fixtures.numpy_backbone import NumpyBackbone
@@ -28,7 +27,7 @@ TESTS = Path(__file__).resolve().parents[1]
 def cluster(monkeypatch: pytest.MonkeyPatch):
     """Three nodes of one core each on this machine."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setitem(make_plan.__kwdefaults__, "unit_size", 6)
+    monkeypatch.setattr(plan, "UNIT", 6)
     ray = load_ray()
     from ray.cluster_utils import Cluster
 

@@ -37,6 +37,7 @@ class TableFinder:
         self._table, self._dim, self._epoch, self._exact_below = table, dim, epoch, exact_below
         self._lock = RLock()
         self._view: View | None = None
+        self._small: tuple[int, bool] | None = None
         self._sampled: tuple[int, Snapshot] | None = None
         self.nearest = TableNearest(self)
 
@@ -49,9 +50,10 @@ class TableFinder:
         """The Lance dataset as of now, and whether it is small enough to be searched in memory."""
         dataset = self._table.latest()
         with self._lock:
-            if self._view is not None and self._view.version == dataset.version:
-                return dataset, True
-        return dataset, dataset.count_rows(HAVE_VECTORS) < self._exact_below
+            if self._small is None or self._small[0] != dataset.version:
+                small = dataset.count_rows(HAVE_VECTORS) < self._exact_below
+                self._small = (dataset.version, small)
+            return dataset, self._small[1]
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -108,7 +110,7 @@ class TableFinder:
                     for some, values in zip(ids, cosines, strict=True)
                 ]
         else:
-            wanted = where(limits.path, limits.label)
+            wanted = where(limits.path, limits.label) if filtered else None
             # few rows are compared one by one; many through the index, as without a filter
             exact = bool(limits.exact) or (filtered and dataset.count_rows(wanted) < self._exact_below)
             found = [self._through_index(dataset, root, unit, limits.k, wanted, exact) for unit in units]
@@ -116,7 +118,13 @@ class TableFinder:
         return found if least is None else [[h for h in hits if h.similarity >= least] for hits in found]
 
     def _through_index(
-        self, dataset: Any, root: Path, unit: Float32[np.ndarray, " dim"], k: int, wanted: str, exact: bool
+        self,
+        dataset: Any,
+        root: Path,
+        unit: Float32[np.ndarray, " dim"],
+        k: int,
+        wanted: str | None,
+        exact: bool,
     ) -> list[Hit]:
         table = nearest_rows(dataset, unit, k, columns=[*_SHOWN, "vector"], wanted=wanted, exact=exact)
         ids = np.asarray(table.column("id"))
@@ -154,9 +162,7 @@ class TableNearest:
             return exact_nearest(snapshot, queries, k, allowed=allowed)
         found = []
         for query in queries:
-            table = nearest_rows(
-                dataset, query, k, columns=["id", "vector"], wanted=HAVE_VECTORS, exact=bool(exact)
-            )
+            table = nearest_rows(dataset, query, k, columns=["id", "vector"], wanted=None, exact=bool(exact))
             found.append(
                 rescored(
                     np.asarray(table.column("id")), matrix_of(table.column("vector"), len(query)), query, k
@@ -166,9 +172,18 @@ class TableNearest:
 
 
 def nearest_rows(
-    dataset: Any, unit: Float32[np.ndarray, " dim"], k: int, *, columns: list[str], wanted: str, exact: bool
+    dataset: Any,
+    unit: Float32[np.ndarray, " dim"],
+    k: int,
+    *,
+    columns: list[str],
+    wanted: str | None,
+    exact: bool,
 ) -> Any:
-    """The rows nearest to a vector as an Arrow table: through the index with refining, or one by one."""
+    """The rows nearest to a vector as an Arrow table: through the index with refining, or one by one.
+
+    Rows without a vector are near to nothing, so that only a user's own limits need a filter (`wanted`).
+    """
     how = {"use_index": False} if exact else {"nprobes": PROBES, "refine_factor": REFINE}
     query = {"column": "vector", "q": unit, "k": k, "metric": "cosine", **how}
     rules = {"filter": wanted, "prefilter": True, "disable_scoring_autoprojection": True}

@@ -125,12 +125,10 @@ def _by_name(name: str, device: str, *, threads: int) -> Backbone:
 
 def _start(ray: Any, team: RayTeam, terms: Terms, most: int) -> list[Any]:
     """One encoder for each GPU, else one for each machine with all of its cores."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     gpus = int(sum(node["Resources"].get("GPU", 0) for node in nodes))
     rules: dict[str, Any] = {"max_restarts": -1, "max_task_retries": _ATTEMPTS, "max_concurrency": 1}
-    remote = ray.remote(Encoder)
+    remote, strategies = ray.remote(Encoder), ray.util.scheduling_strategies
     actors = []
     for i in range(min(most, gpus or team.encoders or len(nodes))):
         node = nodes[i % len(nodes)]
@@ -138,7 +136,7 @@ def _start(ray: Any, team: RayTeam, terms: Terms, most: int) -> list[Any]:
         if gpus:
             options = {"num_cpus": 1, "num_gpus": 1, "scheduling_strategy": "SPREAD"}
         else:  # soft: if this machine dies, another one takes the encoder
-            where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=True)
+            where = strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=True)
             options = {"num_cpus": 0, "scheduling_strategy": where}
         threads = max(1, cores // max(1, gpus // max(1, len(nodes)))) if gpus else cores
         actors.append(remote.options(**rules, **options).remote(terms, team.load, threads))

@@ -68,7 +68,6 @@ def make_plan(
     labels: bool,
     retry_skipped: bool,
     skip: Sequence[Path] = (),
-    unit_size: int = UNIT,
 ) -> Plan:
     """Compare the source with the newest version. Raises GalleryError if the source is away or suddenly empty."""
     plan = Plan()
@@ -104,8 +103,8 @@ def make_plan(
             tasks.append(Task(0, found.name, found.size, found.mtime_ns, label, row["id"], digest))
     plan.gone = [name for name in known if not _is_below(name, unread)]
     first = table.reserve(len(tasks))
-    for start in range(0, len(tasks), unit_size):
-        some = tasks[start : start + unit_size]
+    for start in range(0, len(tasks), UNIT):
+        some = tasks[start : start + UNIT]
         plan.units.append(Unit(len(plan.units), tuple(_numbered(some, first + start))))
     return plan
 

@@ -32,7 +32,7 @@ from featurelens.shapes import Float32
 
 Say = Callable[[str], None]
 _SHOWN = ["id", "path", "label", "width", "height"]
-_ROWS = 4096
+_BYTES = 64 << 20  # of vectors in one commit
 
 
 class LanceStore:
@@ -97,8 +97,9 @@ class LanceStore:
         """Vectors made elsewhere, in place of any rows of the same names."""
         labels = features.labels or ("",) * len(features)
         first = self.table.reserve(len(features))
-        for start in range(0, len(features), _ROWS):
-            end = min(start + _ROWS, len(features))
+        step = max(1, _BYTES // (4 * self.settings.spec.dim))
+        for start in range(0, len(features), step):
+            end = min(start + step, len(features))
             rows = [
                 Row(
                     first + i,
