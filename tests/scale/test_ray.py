@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,8 +26,8 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch):
-    """Three nodes of one core each on this machine."""
+def cluster(monkeypatch: pytest.MonkeyPatch, s3):
+    """Three nodes of one core each on this machine, that see the S3 of the tests."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setattr(plan, "UNIT", 6)
     ray = load_ray()
@@ -84,6 +86,44 @@ def test_three_nodes_give_the_rows_of_one_machine(tmp_path: Path, s3, cluster) -
     assert (report.added, len(many), report.skipped) == (60, 100, 1), time.monotonic() - started
     names = [hit.name for hit in many.images()]
     assert len(set(names)) == 100
+
+
+DRIVER = """
+import sys
+from featurelens.scale import plan, update_on_ray
+from featurelens.search import Gallery
+from scale.test_ray import slow_backbone
+plan.UNIT = 6
+gallery = Gallery.open("s3://pics/g.lance", backbone=slow_backbone())
+update_on_ray(gallery, address=sys.argv[1], load=slow_backbone, on_progress=lambda p: print("done", p.done, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_driver_dies_and_the_store_is_busy_then_it_goes_on(tmp_path: Path, s3, cluster) -> None:
+    photos = tmp_path / "photos"
+    draw_many(photos, 150)
+    (photos / "half.png").write_bytes(encoded(1)[:80])
+    put_folder(s3, "pics", photos)
+    gallery = Gallery.create("s3://pics/photos", backbone=NumpyBackbone(), at="s3://pics/g.lance")
+    command = [sys.executable, "-c", DRIVER, cluster.address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            if line.startswith("done") and int(line.split()[1]) >= 18:
+                break
+        driver.kill()
+    kept = len(gallery)
+    assert 0 < kept < 150, "the kill proved nothing"
+    s3.every = 10
+    update_on_ray(gallery, address=cluster.address, load=NumpyBackbone)
+    s3.every = 0
+    assert s3.refused > 0
+    names = [hit.name for hit in gallery.images()]
+    assert len(names) == len(set(names)) == 150
+    assert [name for name, _ in gallery.skipped()] == ["half.png"]
+    assert gallery.update().added == 0
 
 
 def test_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:
