@@ -19,6 +19,7 @@ from featurelens.cli.explain import explain
 from featurelens.cli.export import export
 from featurelens.cli.extract import extract
 from featurelens.cli.index import index
+from featurelens.cli.label import label
 from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
 from featurelens.cli.pretrain import pretrain
@@ -29,7 +30,7 @@ from featurelens.cli.units import units
 from featurelens.cli.visualize import visualize
 from featurelens.export import export as export_files
 from featurelens.features import extract as extract_features
-from featurelens.search import Gallery, find_duplicates
+from featurelens.search import Gallery, find_duplicates, label_images
 from featurelens.web.app import make_app
 
 PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
@@ -38,6 +39,7 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, load_backbone),
     (search, Gallery.search),
     (duplicates, find_duplicates),
+    (label, label_images),
     (serve, make_app),
     (layers, load_backbone),
     (explain, load_backbone),
@@ -76,7 +78,8 @@ DIFFERS_ON_PURPOSE |= {
 }
 # A text with commas there; a recipe already read and a device already picked here.
 DIFFERS_ON_PURPOSE |= {("extract", "layers"), ("pretrain", "recipe"), ("pretrain", "device")}
-DIFFERS_ON_PURPOSE |= {("duplicates", "gallery")}  # a folder there, an opened gallery here
+DIFFERS_ON_PURPOSE |= {("duplicates", "gallery"), ("label", "gallery")}  # a folder there, an opened gallery here
+DIFFERS_ON_PURPOSE |= {("label", "labels")}  # a text with commas there, or a file
 DIFFERS_ON_PURPOSE |= {("visualize", "objectives"), ("units", "images"), ("units", "layers")}
 
 

@@ -81,7 +81,7 @@ def test_maps_are_the_last_tokens(clip: Made, siglip: Made) -> None:
             if made is clip:
                 visual = made.image.net.visual
                 kept: list[torch.Tensor] = []
-                hook = visual.transformer.register_forward_hook(lambda m, i, o: kept.append(o))
+                hook = visual.transformer.register_forward_hook(lambda m, i, o, kept=kept: kept.append(o))
                 made.image(given(net, images))
                 hook.remove()
                 tokens = kept[0][:, 1:]
@@ -135,7 +135,7 @@ def test_damaged_files_are_named(clip: Made, tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="cannot be read as a tokenizer"):
         load(other).embed_text(["a"])
     (other / "preprocessor_config.json").write_text('{"size": "large"}')
-    with pytest.raises(BackboneError, match="JSON files of .* are not understood"):
+    with pytest.raises(BackboneError, match=r"JSON files of .* are not understood"):
         load(other)
 
 

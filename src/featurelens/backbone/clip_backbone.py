@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from featurelens.backbone.protocol import Spec
 from featurelens.shapes import Float32, UInt8
 
 
+@runtime_checkable
 class Tower(Protocol):
     """What embeds texts."""
 
@@ -23,10 +25,11 @@ class ClipBackbone:
 
     def __init__(self, images: OpenVINOBackbone, texts: Tower) -> None:
         self.images, self.texts = images, texts
+        self._spec = replace(images.spec, text=True)
 
     @property
     def spec(self) -> Spec:
-        return self.images.spec
+        return self._spec
 
     @property
     def streams(self) -> int:

@@ -16,6 +16,7 @@ from featurelens.cli.explain import explain
 from featurelens.cli.export import export
 from featurelens.cli.extract import extract
 from featurelens.cli.index import index
+from featurelens.cli.label import label
 from featurelens.cli.layers import layers
 from featurelens.cli.maps import maps
 from featurelens.cli.models import models
@@ -33,6 +34,7 @@ COMMANDS = {
     "index": index,
     "search": search,
     "duplicates": duplicates,
+    "label": label,
     "explain": explain,
     "extract": extract,
     "layers": layers,

@@ -29,6 +29,16 @@ def search(
     less: Annotated[
         list[str] | None, typer.Option(help="Less like this image (file or id:N); repeat for more.")
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="What the images show, in words; alone, or added to the images. Repeat for more."),
+    ] = None,
+    less_text: Annotated[
+        list[str] | None, typer.Option(help="Less of what these words say; repeat for more.")
+    ] = None,
+    text_weight: Annotated[
+        float, typer.Option(help="How much the words count beside images; 1: as much as one image.")
+    ] = 1.0,
     box: Annotated[
         str | None,
         typer.Option(
@@ -55,17 +65,21 @@ def search(
     page: Annotated[Path | None, typer.Option(help="Write the page with the pictures to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the images that look most like QUERY, or like several images, or like a part of one."""
+    """Find the images that look most like QUERY, or like several images, a part of one, or words.
+
+    Words need a gallery that was indexed with a backbone for text: clip:REPO, clip:DIR or openclip:ARCH/TAG.
+    """
     from featurelens.cli.galleries import find_gallery
     from featurelens.search import Gallery, nothing_matches_below
 
     liked = [asked(text) for text in ([query] if query else []) + (more or [])]
     disliked = [asked(text) for text in less or []]
-    if not liked:
-        raise typer.BadParameter("give an image to search with: QUERY or --more IMAGE")
-    if box is not None and (len(liked) > 1 or disliked or exact is not None):
+    words: dict[str, Any] = {"text": text, "less_text": less_text, "text_weight": text_weight}
+    if not liked and (disliked or not (text or less_text)):
+        raise typer.BadParameter("give an image to search with (QUERY or --more IMAGE), or --text WORDS")
+    if box is not None and (len(liked) > 1 or disliked or exact is not None or text or less_text):
         raise typer.BadParameter(
-            "it is drawn on one image, without --more, --less and --exact", param_hint="--box"
+            "it is drawn on one image, without --more, --less, --text and --exact", param_hint="--box"
         )
     folder = find_gallery(gallery, Path.cwd(), *[one for one in liked if isinstance(one, Path)])
     with Gallery.open(folder, device=device, say=say) as opened:
@@ -75,14 +89,16 @@ def search(
         if box is not None:
             hits, boxes = _in_region(opened, liked[0], box, limits)
         else:
-            hits = _alike(opened, liked, disliked, limits | {"exact": exact})
-            line = nothing_matches_below(opened) if len(liked) == 1 and not disliked else None
+            hits = _alike(opened, liked, disliked, limits | words | {"exact": exact})
+            plain = len(liked) == 1 and not (disliked or text or less_text)
+            line = nothing_matches_below(opened) if plain else None
         if open_page or page:
-            name = query or (more or [""])[0]
-            _write_page(opened, name, liked[0], hits, page=page, open_it=open_page)
+            name = " · ".join([*filter(None, [query]), *(more or [])][:1] + _quoted(text, less_text))
+            first = liked[0] if liked else None
+            _write_page(opened, name, first, hits, page=page, open_it=open_page)
     if as_json:
         shown = [asdict(hit) | ({"box": boxes[i]} if boxes else {}) for i, hit in enumerate(hits)]
-        asked_for = {"query": query, "more": more or [], "less": less or [], "box": box}
+        asked_for = {"query": query, "more": more or [], "less": less or [], "box": box} | words
         print_json(asked_for | {"gallery": folder, "nothing_matches_below": line, "hits": shown})
         return
     if not hits:
@@ -101,9 +117,13 @@ def _alike(
 ) -> list[Hit]:
     from featurelens.search import search_like
 
-    if len(liked) == 1 and not disliked:
-        return opened.search(liked[0], **limits)
+    if len(liked) < 2 and not disliked:
+        return opened.search(liked[0] if liked else None, **limits)
     return search_like(opened, liked, less=disliked, **limits)
+
+
+def _quoted(text: Sequence[str] | None, less: Sequence[str] | None) -> list[str]:
+    return [*(f"“{one}”" for one in text or []), *(f"not “{one}”" for one in less or [])]
 
 
 def _in_region(
@@ -144,7 +164,13 @@ def hits_table(hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, weak:
 
 
 def _write_page(
-    opened: Gallery, query: str, first: int | Path, hits: Sequence[Hit], *, page: Path | None, open_it: bool
+    opened: Gallery,
+    query: str,
+    first: int | Path | None,
+    hits: Sequence[Hit],
+    *,
+    page: Path | None,
+    open_it: bool,
 ) -> None:
     from featurelens.web.results_page import write_results_page
 

@@ -11,6 +11,7 @@ from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.query import Query
 from featurelens.search.vectors import sample
+from featurelens.search.words import Texts
 from featurelens.shapes import Float32
 
 LESS, AVERAGE = 0.4, 0.5  # chosen on flowers5; docs/search.md has the figures on other photos
@@ -44,18 +45,24 @@ def search_like(
     more: Sequence[Query],
     *,
     less: Sequence[Query] = (),
+    text: Texts | None = None,
+    less_text: Texts | None = None,
+    text_weight: float = 1.0,
     k: int = 10,
     min_similarity: float | None = None,
     path: str | None = None,
     label: str | None = None,
     exact: bool | None = None,
 ) -> list[Hit]:
-    """The k images most like `more` and least like `less`, best first; options as in `Gallery.search`.
+    """The k images most like `more` and least like `less`, best first; words and options as in `Gallery.search`.
 
     A hit's `similarity` is the cosine to `feedback_vector`, lower than those of a plain search.
     """
     return gallery.search(
         feedback_vector(gallery, more, less=less),
+        text=text,
+        less_text=less_text,
+        text_weight=text_weight,
         k=k,
         min_similarity=min_similarity,
         path=path,

@@ -22,6 +22,8 @@ from featurelens.search.query import Query, embedded, loaded, unit_queries
 from featurelens.search.store import Finding, Store, store_class
 from featurelens.search.thumbnails import make_thumbnail, thumbnail_of
 from featurelens.search.update import UpdateReport
+from featurelens.search.vectors import sample
+from featurelens.search.words import ASKED, Texts, Words, words_vector
 from featurelens.shapes import Float
 
 Say = Callable[[str], None]
@@ -195,8 +197,11 @@ class Gallery:
 
     def search(
         self,
-        query: Query,
+        query: Query | None = None,
         *,
+        text: Texts | None = None,
+        less_text: Texts | None = None,
+        text_weight: float = 1.0,
         k: int = 10,
         min_similarity: float | None = None,
         path: str | None = None,
@@ -206,12 +211,21 @@ class Gallery:
         """The k images most similar to a query, best first (a query from the gallery finds itself first).
 
         `query`: a path, an id or Hit, the bytes of a file, a uint8 array [row, col, 3], a PIL image or a float
-        vector. `path`: only names that match this glob, or lie in this folder. `exact`: compare with every
+        vector. `text`, `less_text`: words instead of it, or added and taken away (`words_vector` says how).
+        `path`: only names that match this glob, or lie in this folder. `exact`: compare with every
         vector (True), or go through the HNSW graph where there is one, from 100,000 images on (default).
-        Raises InvalidInput, ImageError for a query that is no image.
+        Raises InvalidInput, ImageError for a query that is no image, BackboneError for words without a text tower.
         """
         limits = Limits(k, min_similarity, path, label, exact)
-        return self.finder.hits(self.images_folder, self.vector(query)[None], limits)[0]
+        words = Words.of(text, less_text, text_weight)
+        if query is None and not words:
+            raise InvalidInput("Nothing to search for was given: name an image, or give text='a red dress'.")
+        vector = None if query is None else self.vector(query)
+        if words:
+            rows = lambda: sample(self.finder.snapshot(), ASKED)  # noqa: E731
+            vector = words_vector(words, vector, self.spec, lambda: self.backbone, rows)
+        assert vector is not None
+        return self.finder.hits(self.images_folder, vector[None], limits)[0]
 
     def vector(self, query: Query) -> Float[np.ndarray, " dim"]:
         """The L2-normalised vector of a query, as `search` compares it: the stored one, or embedded now."""

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def write_results_page(
-    target: Path, gallery: Gallery, query_name: str, query: int | Path, hits: Sequence[Hit]
+    target: Path, gallery: Gallery, query_name: str, query: int | Path | None, hits: Sequence[Hit]
 ) -> None:
-    """Write the page; thumbnails are inside the file, a click opens the original. Nothing is fetched."""
+    """Write the page (`query` None: the query was words); thumbnails are inside the file, a click opens the original. Nothing is fetched."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     pages = Environment(loader=PackageLoader("featurelens.web"), autoescape=select_autoescape())
     text = pages.get_template("results.html").render(
         query_name=query_name,
-        query_picture=_inline(gallery.thumbnail(query)),
+        query_picture=None if query is None else _inline(gallery.thumbnail(query)),
         backbone=gallery.spec.name,
         total=len(gallery),
         hits=[
