@@ -86,6 +86,8 @@ def _extras() -> list[Check]:
         "pillow_heif": ("heif", "HEIF photos (iPhone)"),
         "pyarrow": ("table", "Parquet files"),
         "skimage": ("demo", "the demo photos"),
+        "lance": ("scale", "galleries in Lance tables"),
+        "ray": ("scale", "indexing on many machines"),
     }
     missing = [
         f"{purpose}: pip install 'featurelens[{extra}]'"

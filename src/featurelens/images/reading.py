@@ -22,7 +22,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedIOBase, int]]
     Pipes, sockets and devices are refused unopened: reading them could wait for ever. A `Remote` is read from its
     store, a path below a tar shard or a Parquet file from inside of it.
     """
-    if (elsewhere := _elsewhere(path)) is not None:
+    if (elsewhere := read_elsewhere(path)) is not None:
         yield io.BytesIO(elsewhere), len(elsewhere)
         return
     try:
@@ -36,8 +36,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedIOBase, int]]
         raise ImageError(f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
 
 
-def _elsewhere(path: str | os.PathLike[str]) -> bytes | None:
-    """The bytes of what is no file of this machine; None for what is one, or nothing."""
+def read_elsewhere(path: str | os.PathLike[str]) -> bytes | None:
+    """The bytes of an image of another store or inside of a shard; None for a file of this machine, or nothing.
+
+    Raises ImageError where it cannot be read.
+    """
     remote = isinstance(path, Remote)
     inside: Any = None
     if remote or not os.path.exists(path):

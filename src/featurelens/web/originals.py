@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ from fastapi.responses import FileResponse
 
 from featurelens.errors import ImageError
 from featurelens.images.formats import HEAD, sniff
+from featurelens.images.reading import read_elsewhere
 from featurelens.search import Hit
 from featurelens.web.problems import Problem, not_found
 
@@ -20,6 +22,8 @@ SHOWABLE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF
 def open_original(hit: Hit, headers: Mapping[str, str]) -> Response:
     """The file behind a hit; 404 if it has gone, 422 if browsers do not show its kind."""
     path = hit.path
+    if (data := read_elsewhere(path)) is not None:
+        return _of_bytes(data, headers)
     try:
         if not path.is_file():
             raise not_found("The file has gone since it was indexed.")
@@ -28,10 +32,25 @@ def open_original(hit: Hit, headers: Mapping[str, str]) -> Response:
             status = os.fstat(file.fileno())
     except OSError as error:
         raise ImageError("the file cannot be read any more") from error
-    if kind not in SHOWABLE:
-        raise Problem(422, f"{kind or 'A file of unknown kind'} is not shown by browsers; use the thumbnail.")
+    media = _media(kind)
     etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
     kept = {"etag": etag, "cache-control": "private, no-cache"}
     if headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=kept)
-    return FileResponse(path, media_type=SHOWABLE[kind], headers=kept)
+    return FileResponse(path, media_type=media, headers=kept)
+
+
+def _of_bytes(data: bytes, headers: Mapping[str, str]) -> Response:
+    """The same for an image of another store or inside of a shard."""
+    media = _media(sniff(data[:HEAD]))
+    etag = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+    kept = {"etag": etag, "cache-control": "private, no-cache"}
+    if headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=kept)
+    return Response(data, media_type=media, headers=kept)
+
+
+def _media(kind: str | None) -> str:
+    if kind not in SHOWABLE:
+        raise Problem(422, f"{kind or 'A file of unknown kind'} is not shown by browsers; use the thumbnail.")
+    return SHOWABLE[kind]
