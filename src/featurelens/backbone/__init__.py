@@ -22,6 +22,7 @@ BACKBONES = Catalog(
         "onnx": "featurelens.backbone.from_onnx:load",
         "bundle": "featurelens.backbone.from_bundle:load",
         "clip": "featurelens.backbone.from_clip:load",
+        "openclip": "featurelens.backbone.from_openclip:load",
         "classic": "featurelens.backbone.classical:load",
         "fused": "featurelens.backbone.fused:load",
     },
@@ -46,7 +47,7 @@ def load_backbone(
     say: Say | None = None,
 ) -> Backbone:
     """Load a network by name: `embedded`, a timm name, `torchvision:NAME`, `local-dir:PATH`, `onnx:FILE`,
-    `bundle:DIR`, `clip:REPO` or `clip:DIR` (image and text), `classic:NAME` or `fused:DIR`.
+    `bundle:DIR`, `clip:REPO`, `clip:DIR` or `openclip:ARCH/TAG` (image and text), `classic:NAME` or `fused:DIR`.
 
     `engine`: "auto" is torch where CUDA is there, else OpenVINO on the CPU (the first use of a torch network
     exports it once into the cache and says so); "torch" gives gradients and layers. `weights` is a local

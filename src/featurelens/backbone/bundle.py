@@ -35,7 +35,7 @@ def open_bundle(folder: Path, *, threads: int | None = None, name: str | None = 
 
     >>> net = open_bundle(Path("my-bundle"))  # doctest: +SKIP
     """
-    spec = read_bundle(folder).spec
+    spec = replace(read_bundle(folder).spec, text=False)  # of two towers a bundle holds that of the images
     if name is not None:
         spec = replace(spec, name=name)
     outputs = (0, 1 if spec.map_channels else None)

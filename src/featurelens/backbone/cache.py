@@ -115,7 +115,7 @@ def _wording(request: Request) -> dict[str, Any]:
 
 def _source(request: Request, repo: str | None) -> dict[str, Any]:
     files = [request.weights] if request.weights else []
-    if request.scheme == "local-dir":
+    if request.scheme in ("local-dir", "openclip"):
         files += sorted(p for p in Path(request.rest).glob("*") if p.is_file())
     return {
         "files": [_stamp(f) for f in files],

@@ -73,10 +73,13 @@ def fits(rows: int, cols: int, size: Grid) -> bool:
 
 def _rows_of_tokens(count: int, size: Grid, network: nn.Module) -> list[tuple[int, Grid]]:
     known: Any = getattr(network, "num_prefix_tokens", None)
+    only: Any = getattr(network, "grid_size", None)  # OpenCLIP's transformers tell it
     found = []
     for prefix in sorted({0, 1, 2, known if isinstance(known, int) else 0}):
         if count - prefix > 3:
             grid = grid_of(count - prefix, size)
+            if isinstance(only, tuple) and grid != only:
+                continue
             if fits(*grid, size) and abs(grid[0] * size[1] - grid[1] * size[0]) <= max(size):
                 found.append((prefix, grid))
     return found

@@ -29,6 +29,8 @@ def load(request: Request) -> Backbone:
 
 def build(request: Request) -> TorchBackbone:
     """The network on torch, with its weights; BackboneError or MissingExtra say why not."""
+    if request.scheme == "openclip":
+        return _openclip(request)
     for package in ("torch", "torchvision", *(() if request.scheme == "torchvision" else ("timm",))):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "lab", f"The network '{request.name}'")
@@ -53,6 +55,15 @@ def build(request: Request) -> TorchBackbone:
     if cores != torch.get_num_threads():
         torch.set_num_threads(cores)
     return make(request)
+
+
+def _openclip(request: Request) -> TorchBackbone:
+    for package in ("torch", "open_clip"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(package, "text", f"The network '{request.name}'")
+    from featurelens.backbone.from_openclip import build
+
+    return build(request)
 
 
 def _export(request: Request) -> Path:
