@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from featurelens.features import Features
-from featurelens.scale import tend, upkeep
+from featurelens.scale import finder, tend, upkeep
 from featurelens.scale.finder import TableFinder
 from featurelens.search import Gallery, feedback_vector, nothing_matches_below
 from fixtures.drawn import draw
@@ -56,6 +56,17 @@ def test_the_nearest_are_found(large) -> None:
     for hits, query in zip(found, queries, strict=True):
         for hit in hits:
             assert abs(hit.similarity - float(vectors[hit.id - 1] @ query)) < 1e-5, "similarities are exact"
+
+
+def test_the_figure_would_show_a_bad_search(large, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sabotage: one cell looked at and nothing refined."""
+    gallery, vectors = large
+    queries = clustered(40, seed=1)
+    monkeypatch.setattr(finder, "PROBES", 1)
+    monkeypatch.setattr(finder, "REFINE", 1)
+    expected = (nearest(vectors, queries, 10)[0] + 1).tolist()
+    found = [ids_of(hits) for hits in gallery.search_many(queries, k=10)]
+    assert np.mean([len(set(a) & set(b)) for a, b in zip(found, expected, strict=True)]) < 9
 
 
 def test_what_came_after_the_index_is_found(large) -> None:

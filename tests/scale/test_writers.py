@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from featurelens.errors import GalleryError
+from featurelens.scale import durable
 from featurelens.scale.columns import Row
 from featurelens.scale.durable import newest_first
 from featurelens.scale.table import Table
@@ -154,6 +155,19 @@ def test_a_torn_last_commit_is_put_aside(tmp_path: Path, how: str) -> None:
     with Gallery.open(at, say=told.append) as whole_again:
         assert len(whole_again) == 11
     assert told == []
+
+
+def test_a_manifest_of_zeros_would_pass_for_an_empty_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sabotage: without the look at its end, what a power cut left is believed."""
+    draw_many(tmp_path / "photos", 2)
+    Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=tmp_path / "g.lance").update()
+    torn = newest_first(tmp_path / "g.lance")[0]
+    torn.write_bytes(bytes(torn.stat().st_size))
+    monkeypatch.setattr(durable, "_is_whole", lambda manifest: True)
+    with pytest.raises(GalleryError, match="holds no gallery"):
+        Gallery.open(tmp_path / "g.lance")
 
 
 def test_a_table_with_nothing_whole_left_says_so(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from featurelens.scale.view import HAVE_VECTORS
 from featurelens.search.rows import storable
 
 _WILD = "*?["
-_SET = re.compile(r"([\[\]&~^\\])")  # what means something inside of a set
 
 
 def where(path: str | None, label: str | None) -> str:
@@ -27,29 +26,62 @@ def where(path: str | None, label: str | None) -> str:
         if fixed:  # the index finds these; the pattern is then tried on few
             parts.append(f"starts_with(path, {literal(spelt(fixed))})")
         if path != fixed + "*":
-            parts.append(f"regexp_like(path, {literal(_pattern(spelt(path)))})")
+            pattern = _pattern(spelt(path))
+            parts.append("false" if pattern is None else f"regexp_like(path, {literal(pattern)})")
     elif path is not None:
         whole = spelt(path.strip("/"))
         parts.append(f"(path = {literal(whole)} OR starts_with(path, {literal(whole + '/')}))")
     return " AND ".join(parts)
 
 
-def _pattern(glob: str) -> str:
-    """SQLite's GLOB as a regular expression: `*` and `?` also take '/', a `[` set may be turned round by `^`."""
+def _pattern(glob: str) -> str | None:
+    """SQLite's GLOB as a regular expression, by the rules of its patternCompare; None: it matches nothing.
+
+    `*` and `?` also take '/', a set may be turned round by `^`, and one that is not closed matches nothing.
+    """
     out, i = ["^"], 0
     while i < len(glob):
-        c = glob[i]
-        end = glob.find("]", i + 2 + (glob[i + 1 : i + 2] == "^")) if c == "[" else -1
-        if c == "*":
+        if glob[i] == "*":
             out.append("(?s:.*)")
-        elif c == "?":
+        elif glob[i] == "?":
             out.append("(?s:.)")
-        elif end > 0:
-            inner = glob[i + 1 : end]
-            turned, inner = ("^", inner[1:]) if inner.startswith("^") else ("", inner)
-            out.append("[" + turned + _SET.sub(r"\\\1", inner) + "]")
-            i = end
+        elif glob[i] == "[":
+            found = _set(glob, i + 1)
+            if found is None:
+                return None
+            text, i = found
+            out.append(text)
         else:
-            out.append(re.escape(c))
+            out.append(re.escape(glob[i]))
         i += 1
     return "".join([*out, "$"])
+
+
+def _set(glob: str, i: int) -> tuple[str, int] | None:
+    """The set that begins at `i` as a regular expression, and where its ']' is; None if there is none."""
+    turned = glob[i : i + 1] == "^"
+    i += turned
+    items, before = [], ""
+    if glob[i : i + 1] == "]":
+        items.append("\\]")
+        i += 1
+    while i < len(glob) and glob[i] != "]":
+        if glob[i] == "-" and before and glob[i + 1 : i + 2] not in ("", "]"):
+            i += 1
+            if before <= glob[i]:
+                items.append(f"{_plain(before)}-{_plain(glob[i])}")
+            before = ""
+        else:
+            before = glob[i]
+            items.append(_plain(before))
+        i += 1
+    if i >= len(glob):
+        return None
+    if not items:
+        return ("(?s:.)" if turned else "[^\\s\\S]"), i
+    return f"[{'^' * turned}{''.join(items)}]", i
+
+
+def _plain(c: str) -> str:
+    """A character that means nothing inside of a set."""
+    return "\\" + c if c in "[]&~^-\\" else c
