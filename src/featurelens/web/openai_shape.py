@@ -26,7 +26,7 @@ class Models(BaseModel):
 
 
 class Wanted(BaseModel):
-    """Images as data URIs (`input`: one, or a list), and how the vectors shall come."""
+    """Images as data URIs, and texts where the network takes them (`input`: one, or a list); how vectors shall come."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"model": "embedded", "input": "data:image/png;base64,iVBORw0KGgo="}]}
@@ -54,7 +54,7 @@ class Usage(BaseModel):
 
 
 class Embeddings(BaseModel):
-    """A vector for each image, in the order sent."""
+    """A vector for each input, in the order sent."""
 
     object: Literal["list"] = "list"
     data: list[Embedding]

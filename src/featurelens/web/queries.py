@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from featurelens.images.decode import decode
 from featurelens.search import feedback_vector
+from featurelens.search.vectors import sample
+from featurelens.search.words import ASKED, Words, unit_texts, words_vector
 from featurelens.web.problems import Problem
 from featurelens.web.service import Service
 from featurelens.web.uploads import Upload
@@ -19,17 +21,22 @@ from featurelens.web.uploads import Upload
 
 @dataclass(frozen=True)
 class Asked:
-    """A query: images of the gallery, images it should be unlike, an upload, or an image as a data URI."""
+    """A query: images of the gallery, images it should be unlike, an upload, an image as a data URI, words."""
 
     ids: Sequence[int] = ()
     less: Sequence[int] = ()
     upload: str | None = None
     image: str | None = None
+    words: Words = field(default_factory=Words)
 
     @property
     def is_plain(self) -> bool:
         """Whether it is one image, so that similarities are those between two images."""
-        return not self.less and len(self.ids) + (self.upload is not None) + (self.image is not None) == 1
+        return (
+            not self.less
+            and not self.words
+            and len(self.ids) + (self.upload is not None) + (self.image is not None) == 1
+        )
 
 
 def read_upload(service: Service, data: bytes) -> Upload:
@@ -69,7 +76,7 @@ def pixels_of(service: Service, source: Path | bytes) -> np.ndarray:
 
 
 def vector_of(service: Service, asked: Asked) -> np.ndarray:
-    """The query's unit vector: one image's own, or one that lies near several and away from `less`."""
+    """The query's unit vector: one image's own, one that lies near several and away from `less`, or one with words."""
     for one in (*asked.ids, *asked.less):
         service.image(one)
     fitted = []
@@ -78,11 +85,24 @@ def vector_of(service: Service, asked: Asked) -> np.ndarray:
     if asked.image is not None:
         fitted.append(read_upload(service, from_data_uri(asked.image)).fitted)
     more = [*asked.ids, *service.embed(fitted)]
-    if not more:
-        raise Problem(422, "Give something to search with: ids, an upload or an image.")
-    if asked.is_plain:
-        return service.gallery.vector(more[0])
-    return feedback_vector(service.gallery, more, less=asked.less)
+    gallery = service.gallery
+    if not more and (asked.less or not asked.words):
+        raise Problem(
+            422, "Give something to search with: ids, an upload, an image or, without `less`, a text."
+        )
+    picture = None
+    if more:
+        alone = len(more) == 1 and not asked.less
+        picture = gallery.vector(more[0]) if alone else feedback_vector(gallery, more, less=asked.less)
+    if picture is not None and not asked.words:
+        return picture
+    return words_vector(
+        asked.words,
+        picture,
+        gallery.spec,
+        lambda: gallery.backbone,
+        lambda: sample(gallery.finder.snapshot(), ASKED),
+    )
 
 
 def one_image(service: Service, asked: Asked) -> int | bytes:
@@ -96,6 +116,13 @@ def one_image(service: Service, asked: Asked) -> int | bytes:
     return read_upload(service, from_data_uri(asked.image or "")).data
 
 
-def decode_uris(service: Service, uris: Sequence[str]) -> list[np.ndarray]:
-    """Fitted pixels of images in data URIs."""
-    return [read_upload(service, from_data_uri(uri)).fitted for uri in uris]
+def embed_inputs(service: Service, inputs: Sequence[str]) -> list[np.ndarray]:
+    """Unit vectors of images in data URIs and, where the network takes them, of texts, in their order."""
+    texts = [
+        i for i, one in enumerate(inputs) if not one.lower().startswith("data:") and service.gallery.spec.text
+    ]
+    images = [i for i in range(len(inputs)) if i not in set(texts)]
+    fitted = [read_upload(service, from_data_uri(inputs[i])).fitted for i in images]
+    found = dict(zip(images, service.embed(fitted), strict=True))
+    vectors = unit_texts(service.gallery.backbone, [inputs[i] for i in texts]) if texts else []
+    return [one for _, one in sorted({**found, **dict(zip(texts, vectors, strict=True))}.items())]

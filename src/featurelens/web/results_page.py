@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def write_results_page(
     target: Path, gallery: Gallery, query_name: str, query: int | Path | None, hits: Sequence[Hit]
 ) -> None:
-    """Write the page (`query` None: the query was words); thumbnails are inside the file, a click opens the original. Nothing is fetched."""
+    """Write the page; thumbnails are inside the file, a click opens the original. Nothing is fetched.
+
+    A `query` of None was one of words.
+    """
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     pages = Environment(loader=PackageLoader("featurelens.web"), autoescape=select_autoescape())

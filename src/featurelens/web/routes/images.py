@@ -23,7 +23,8 @@ _KEEP = {"cache-control": "private, max-age=31536000, immutable"}  # an id never
 class ShownGallery(BaseModel):
     """The gallery; `fit` is how its network takes images, `methods` the explanations that run here.
 
-    `layers`: whether images can be followed through the layers; `extras`: which of them are installed.
+    `text`: whether it can be searched by words; `layers`: whether images can be followed through the layers;
+    `extras`: which of them are installed.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ShownGallery(BaseModel):
     nothing_matches_below: float | None
     extras: dict[str, bool]
     methods: list[str]
+    text: bool
     layers: bool
     indexing: dict[str, Any] | None
 
@@ -91,6 +93,7 @@ def gallery(service: Served) -> ShownGallery:
         nothing_matches_below=service.calibrated.line(),
         extras={"lab": lab_is_there(), "maps": find_spec("openTSNE") is not None},
         methods=methods_of(service),
+        text=opened.spec.text,
         layers=lab_is_there() and bool(methods_of(service) or opened.spec.map_channels),
         indexing=indexing.to_json() if indexing else None,
     )

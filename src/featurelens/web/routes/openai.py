@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from featurelens.web.openai_shape import Embeddings, Model, Models, OpenAIProblem, Wanted, embedding
 from featurelens.web.problems import Problem
-from featurelens.web.queries import decode_uris
+from featurelens.web.queries import embed_inputs
 from featurelens.web.service import Served
 from featurelens.web.shown import WHAT, model_name
 
@@ -36,15 +36,18 @@ def model(service: Served, model: str) -> Model:
 
 @router.post("/embeddings", responses=_errors(404, 408, 413))
 def embeddings(service: Served, wanted: Wanted) -> Embeddings:
-    """The unit vectors of images that are given as data URIs. What several clients send is worked on together."""
+    """The unit vectors of images that are given as data URIs, and of texts where the network takes them.
+
+    What several clients send is worked on together.
+    """
     spec = service.gallery.spec
     name = _checked(spec.name, wanted.model)
     if wanted.dimensions not in (None, spec.dim):
         raise Problem(
             422, f"'{name}' gives vectors of {spec.dim} numbers, not {wanted.dimensions}.", param="dimensions"
         )
-    uris = [wanted.input] if isinstance(wanted.input, str) else wanted.input
-    vectors = service.embed(decode_uris(service, uris))
+    inputs = [wanted.input] if isinstance(wanted.input, str) else wanted.input
+    vectors = embed_inputs(service, inputs)
     return Embeddings(
         data=[embedding(i, vector, wanted.encoding_format) for i, vector in enumerate(vectors)],
         model=name,

@@ -1,4 +1,4 @@
-"""Search by images, and by more or less like several."""
+"""Search by images, by more or less like several, and by words."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurelens.search import search_region
+from featurelens.search.words import Words
 from featurelens.web.queries import Asked, one_image, vector_of
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, Box, ShownHit, problems, shown
@@ -20,7 +21,8 @@ Text = Annotated[str, Field(max_length=4096)]
 class Search(BaseModel):
     """What to look for: images of the gallery (`ids`), an `upload` or an `image` as a data URI; `less`: unlike these.
 
-    `box` is a part of the query image [left, top, right, bottom], as fractions of its sides.
+    `text` and `less_text` say it in words, alone or beside images (`text_weight`: how much they count then), where the
+    gallery's network takes text. `box` is a part of the query image [left, top, right, bottom], as fractions of its sides.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ids": [1], "k": 10}]})
@@ -29,6 +31,9 @@ class Search(BaseModel):
     less: Annotated[list[ID], Field(max_length=100)] = []
     upload: Annotated[str, Field(max_length=64)] | None = None
     image: str | None = None
+    text: Annotated[str, Field(max_length=2000)] | None = None
+    less_text: Annotated[str, Field(max_length=2000)] | None = None
+    text_weight: Annotated[float, Field(gt=0, le=100)] = 1.0
     box: Box | None = None
     k: Annotated[int, Field(ge=1, le=5000)] = 60
     min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
@@ -51,9 +56,10 @@ class Found(BaseModel):
 
 @router.post("/search", responses=problems(404, 408, 409, 413, 422), response_model_exclude_unset=True)
 def search(service: Served, asked: Search) -> Found:
-    """The images of the gallery that look most like the query."""
+    """The images of the gallery that are most like the query, by looks or by words."""
     started = time.perf_counter()
-    query = Asked(asked.ids, asked.less, asked.upload, asked.image)
+    words = Words.of(asked.text or None, asked.less_text or None, asked.text_weight)
+    query = Asked(asked.ids, asked.less, asked.upload, asked.image, words)
     filters = {"min_similarity": asked.min_similarity, "path": asked.path, "label": asked.label}
     if asked.box is not None:
         left, top, right, bottom = asked.box

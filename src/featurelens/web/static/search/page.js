@@ -11,23 +11,24 @@ import { listenForPictures } from "./bring.js";
 import { picturesOf, remember, rememberUpload } from "./pictures.js";
 import { drawQuery } from "./query-card.js";
 import { Results } from "./results.js";
-import { addressOf, hasQuery, readState } from "./state.js";
+import { addressOf, hasPictures, hasQuery, readState } from "./state.js";
 import { Threshold } from "./threshold.js";
 
+const nothing = { text: "", like: [], unlike: [], upload: null, box: null, min: null };
 const wide = matchMedia("(min-width: 901px)");
 let state = readState();
 let info = null;
 let shows = 0;
 let settled = false;   // whether what the address says is on the page, so that the place in it means something
 
-const whyOf = (item) => `/why?${new URLSearchParams(state.upload ? { upload: state.upload, id: item.id } : { like: state.like[0] ?? item.id, id: item.id })}`;
+const whyOf = (item) => `/why?${new URLSearchParams(!hasPictures(state) && state.text ? { text: state.text, id: item.id } : state.upload ? { upload: state.upload, id: item.id } : { like: state.like[0] ?? item.id, id: item.id })}`;
 const actions = {
   more: (item) => change({ like: [...new Set([...state.like, item.id])], unlike: state.unlike.filter((id) => id !== item.id), box: null, min: null }),
   less: (item) => change({ unlike: [...new Set([...state.unlike, item.id])], like: state.like.filter((id) => id !== item.id), box: null, min: null }),
   why: (item) => location.assign(whyOf(item)),
   inside: (item) => location.assign(`/image/${item.id}`),
   open: (item) => window.open(`/api/v1/images/${item.id}/file`, "_blank", "noopener"),
-  only: (item) => change({ like: [item.id], unlike: [], upload: null, box: null, min: null }),
+  only: (item) => change({ ...nothing, like: [item.id] }),
 };
 
 function menu(item, button) {
@@ -42,7 +43,7 @@ function menu(item, button) {
 }
 
 const tile = tileMaker({
-  href: (item) => addressOf({ ...state, like: [item.id], unlike: [], upload: null, box: null, min: null }),
+  href: (item) => addressOf({ ...state, ...nothing, like: [item.id] }),
   onpick: (item) => actions.only(item),
   actions: [
     { icon: "plus", text: "More like this", run: (item) => actions.more(item) },
@@ -77,7 +78,7 @@ async function takeFile(file) {
   try {
     const said = await upload(file);
     rememberUpload(said.upload, file.name || "Pasted picture", said.thumbnail);
-    change({ upload: said.upload, like: [], unlike: [], box: null, min: null });
+    change({ upload: said.upload, like: [], unlike: [], box: null, min: null });   // words stay: like this, but …
   } catch (error) {
     toast(error.message, { stay: 9000 });
     $("#sub").textContent = "";
@@ -101,6 +102,7 @@ async function show() {
   settled = false;
   $("#path").value = state.path;
   $("#label").value = state.label;
+  $("#text").value = state.text;
   showLimited();
   drawCard(new Map());
   const found = results.load(state, info);
@@ -112,10 +114,10 @@ async function show() {
 }
 
 function drawCard(pictures) {
-  if (!pictures.size && hasQuery(state)) return;
+  if (!pictures.size && hasPictures(state)) return;
   drawQuery($("#query"), state, pictures, {
     choose: bring.choose,
-    clear: () => change({ like: [], unlike: [], upload: null, box: null, min: null }),
+    clear: () => change(nothing),
     box: (box) => change({ box, min: null }),
     drop: (id) => change(id === "upload" ? { upload: null } : { like: state.like.filter((one) => one !== id), unlike: state.unlike.filter((one) => one !== id) }),
   });
@@ -150,13 +152,17 @@ function setUpControls() {
   const unfold = () => { $("#limits").open = wide.matches || state.path !== "" || state.label !== ""; };
   unfold();
   wide.addEventListener("change", unfold);
+  $("#words").addEventListener("submit", (event) => {
+    event.preventDefault();
+    change({ text: $("#text").value.trim(), box: null, min: null });
+  });
   addEventListener("popstate", () => { state = readState(); show(); });
   addEventListener("scrollend", keepPlace);
   addEventListener("pagehide", keepPlace);
   document.addEventListener("keydown", (event) => {
     if (!forPage(event)) return;
-    if (event.key === "Escape" && hasQuery(state)) change({ like: [], unlike: [], upload: null, box: null, min: null });
-    else if (event.key === "/") bring.choose();
+    if (event.key === "Escape" && hasQuery(state)) change(nothing);
+    else if (event.key === "/") info?.text ? $("#text").focus() : bring.choose();
     else if (event.key === "ArrowDown" && document.activeElement === document.body) grid.focus(grid.first);
     else return;
     event.preventDefault();
@@ -188,9 +194,10 @@ function options(select, values, all) {
 
 history.scrollRestoration = "manual";
 setUpControls();
-startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Choose a picture"], ["Esc", "Clear the query"]]);
+startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Words, or a picture"], ["Esc", "Clear the query"]]);
 gallery().then((said) => {
   info = said;
+  $("#words").hidden = !said.text;
   fillFilters();
   return show();
 }, (error) => results.nothing(problemBox(error, () => location.reload())));

@@ -1,13 +1,14 @@
 // The card that says what is being searched with.
 import { el, fill, icon } from "../lib/dom.js";
 import { boxed } from "./box.js";
-import { hasQuery, isSingle } from "./state.js";
+import { hasPictures, hasQuery, isSingle } from "./state.js";
 
 /** Draw the card. `pictures`: id or "upload" → {name, thumbnail, preview}; `on`: {choose, clear, box, drop(id)}. */
 export function drawQuery(card, state, pictures, on) {
   if (!hasQuery(state)) return fill(card, empty(on));
   const head = el("div", { class: "head" }, el("h2", {}, state.box && isSingle(state) ? "Searching with a part of" : "Searching with"),
     el("button", { type: "button", class: "icon", "aria-label": "Clear the query", title: "Clear the query (Escape)", onclick: on.clear }, icon("close")));
+  if (!hasPictures(state)) return fill(card, head, words(state, on));
   return fill(card, head, isSingle(state) ? single(state, pictures, on) : many(state, pictures, on));
 }
 
@@ -15,6 +16,11 @@ function empty(on) {
   return el("div", { class: "drop" }, icon("image"),
     el("div", {}, el("strong", {}, "Search with a picture"), el("div", { class: "hint" }, "Drop or paste one anywhere, or click any picture of the gallery.")),
     el("button", { type: "button", class: "primary", onclick: on.choose }, "Choose …"));
+}
+
+function words(state, on) {
+  return [el("div", { class: "name" }, `“${state.text}”`), el("div", { class: "row" },
+    el("button", { type: "button", title: "Like a picture, and like these words", onclick: on.choose }, icon("image"), "Add a picture"))];
 }
 
 function single(state, pictures, on) {

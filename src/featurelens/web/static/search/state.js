@@ -2,12 +2,13 @@
 
 export const MOST = 5000;   // hits that the service gives for one question
 
-/** `like`, `unlike`: ids; `upload`: a token; `box`: [left, top, right, bottom] in fractions of the query; `min`: threshold. */
+/** `text`: words; `like`, `unlike`: ids; `upload`: a token; `box`: [left, top, right, bottom] in fractions of the query; `min`: threshold. */
 export function readState(search = location.search) {
   const query = new URLSearchParams(search);
   const box = (query.get("box") || "").split(",").map(Number);
   const min = query.has("min") ? Number(query.get("min")) : null;
   return {
+    text: (query.get("text") || "").trim().slice(0, 2000),
     like: ids(query.get("like")),
     unlike: ids(query.get("unlike")),
     upload: query.get("upload") || null,
@@ -21,6 +22,7 @@ export function readState(search = location.search) {
 /** The address of a state. */
 export function addressOf(state) {
   const query = new URLSearchParams();
+  if (state.text) query.set("text", state.text);
   if (state.upload) query.set("upload", state.upload);
   if (state.like?.length) query.set("like", state.like.join(","));
   if (state.unlike?.length) query.set("unlike", state.unlike.join(","));
@@ -32,13 +34,15 @@ export function addressOf(state) {
   return text ? `/?${text}` : "/";
 }
 
-export const hasQuery = (state) => Boolean(state.upload || state.like.length || state.unlike.length);
+export const hasPictures = (state) => Boolean(state.upload || state.like.length || state.unlike.length);
+export const hasQuery = (state) => Boolean(state.text) || hasPictures(state);
 /** One picture and nothing to compare with it: only then a region can be drawn. */
-export const isSingle = (state) => !state.unlike.length && state.like.length + (state.upload ? 1 : 0) === 1;
+export const isSingle = (state) => !state.text && !state.unlike.length && state.like.length + (state.upload ? 1 : 0) === 1;
 
 /** What `POST /search` is sent: only what is set. */
 export function requestOf(state, k) {
   const asked = { k: Math.min(k, MOST) };
+  if (state.text) asked.text = state.text;
   if (state.like.length) asked.ids = state.like;
   if (state.unlike.length) asked.less = state.unlike;
   if (state.upload) asked.upload = state.upload;
