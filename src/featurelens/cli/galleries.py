@@ -125,6 +125,11 @@ def _one_folder(images: Path | Sequence[str]) -> Path:
     return Path(texts[0])
 
 
+def names_a_table(given: str | Path) -> bool:
+    """Whether the text means a Lance table."""
+    return _table(given) is not None
+
+
 def _table(given: str | Path) -> Path | None:
     """The place of a Lance table, if that is what the text means."""
     from featurelens.images.address import place_of

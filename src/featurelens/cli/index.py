@@ -54,10 +54,14 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Index a folder of images; run it again to update (only new and changed files cost work)."""
-    from featurelens.cli.galleries import open_or_create
+    from featurelens.cli.galleries import names_a_table, open_or_create
 
     if on is not None and on != "ray" and not on.startswith("ray:"):
         raise typer.BadParameter(f"'{on}' is not known; give ray or ray:ADDRESS", param_hint="--on")
+    if on is not None and (at is None or not names_a_table(at)):
+        raise typer.BadParameter(
+            "many machines write into a Lance table; name one: --gallery NAME.lance", param_hint="--on"
+        )
 
     gallery = open_or_create(
         images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels

@@ -6,7 +6,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,19 @@ from featurelens.images.remote import open_remote
 ENDINGS = (".tar", ".parquet")
 _NOT_IMAGES = (".json", ".cls", ".txt", ".caption", ".index", ".npy", ".pyd", ".csv", ".md")
 _LABELS = ("label", "class", "category")
+_MOST = 1 << 30  # bytes of one member
+_MOST_BESIDE = 1 << 20  # bytes of a .json or .cls
+_READ = 4 << 20  # bytes at once: on another store each read is a request
 
 
 @dataclass(frozen=True)
 class Member:
-    """An image inside a container: its name in there, its bytes (None where its cell is empty), its label."""
+    """An image inside a container: its name in there, its bytes, its label; without bytes the `problem` says why."""
 
     name: str
     data: bytes | None
     label: str | None = None
+    problem: str = ""
 
 
 def is_container(name: str) -> bool:
@@ -82,24 +86,32 @@ def _of_tar(file: Any) -> Iterator[Member]:
     """An image's label may come before or after it, so a member waits for the next sample's name."""
     waiting: list[Member] = []
     key, label = "", None
-    with tarfile.open(fileobj=file, mode="r|*") as tar:
+    with tarfile.open(fileobj=file, mode="r|*", bufsize=_READ) as tar:
         for info in tar:
-            if not info.isreg() or info.name.rpartition("/")[2].startswith("."):
-                continue
             name = info.name.removeprefix("./")
-            stem = name[: len(name) - len(_ending(name))]
-            if stem != key:
-                yield from (Member(one.name, one.data, label) for one in waiting)
+            ending = _ending(name)
+            if not info.isreg() or name.rpartition("/")[2].startswith("."):
+                continue
+            if (stem := name[: len(name) - len(ending)]) != key:
+                yield from (replace(one, label=label) for one in waiting)
                 waiting, key, label = [], stem, None
-            opened = tar.extractfile(info)
-            data = opened.read() if opened is not None else b""
-            if len(data) < info.size:
-                raise ValueError(f"{name} ends after {len(data):,} of {info.size:,} bytes")
-            if _ending(name).lower().endswith(_NOT_IMAGES):
-                label = label or _label(name, data)
+            if ending.lower().endswith(_NOT_IMAGES):
+                if info.size <= _MOST_BESIDE:
+                    label = label or _label(name, _read(tar, info))
+            elif info.size > _MOST:
+                size = f"{info.size / 2**30:.1f} GiB"
+                waiting.append(Member(name, None, problem=f"it has {size}; up to {_MOST >> 30} GiB is read"))
             else:
-                waiting.append(Member(name, data))
-    yield from (Member(one.name, one.data, label) for one in waiting)
+                waiting.append(Member(name, _read(tar, info)))
+    yield from (replace(one, label=label) for one in waiting)
+
+
+def _read(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    opened = tar.extractfile(info)
+    data = opened.read() if opened is not None else b""
+    if len(data) < info.size:
+        raise ValueError(f"{info.name} ends after {len(data):,} of {info.size:,} bytes")
+    return data
 
 
 def _ending(name: str) -> str:
@@ -138,7 +150,8 @@ def _of_parquet(file: Any) -> Iterator[Member]:
             labels = batch.column(1).to_pylist() if label else [None] * len(cells)
             for cell, text in zip(cells, labels, strict=True):
                 data = cell.get("bytes") if isinstance(cell, dict) else cell
-                yield Member(f"{row:09d}", data, None if text is None else str(text))
+                problem = "" if data else "the cell is empty"
+                yield Member(f"{row:09d}", data or None, None if text is None else str(text), problem)
                 row += 1
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 from featurelens.backbone.cache import cache_folder
@@ -41,5 +42,9 @@ def local_folder(address: str) -> Path:
     """A folder of this machine for thumbnails and the like of a table; deleting it costs only time."""
     name = hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = cache_folder() / "galleries" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only machine, as containers often are
+        folder = Path(tempfile.gettempdir()) / f"featurelens-{name}"
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder

@@ -204,7 +204,8 @@ def _epoch(metadata: Mapping[bytes, bytes] | None) -> str:
 def exists(address: str) -> bool:
     """Whether a table lies at the address."""
     try:
-        load_lance().dataset(address, storage_options=storage_options(address) or None)
+        lance, options = load_lance(), storage_options(address) or None
+        again(lambda: lance.dataset(address, storage_options=options))
     except (OSError, RuntimeError, ValueError) as error:
         if local := local_path(address):
             return (local / "_versions").is_dir()

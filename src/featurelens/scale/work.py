@@ -134,8 +134,8 @@ class Worker:
 
         def load_one(item: tuple[Task, Member]) -> tuple[np.ndarray, Picture]:
             task, member = item
-            if not member.data:
-                raise NotDecoded("the cell or member is empty", Content(0, task.mtime_ns, b""))
+            if member.data is None:
+                raise NotDecoded(member.problem, Content(0, task.mtime_ns, b""))
             return load_bytes(member.data, task.mtime_ns, known=lambda digest: False, **self._rules)
 
         found = {

@@ -20,6 +20,7 @@ from featurelens.search.place import folder_of, make_folder
 from featurelens.search.query import Query, stored_vector
 from featurelens.search.reader import Reader
 from featurelens.search.settings import Settings, new_epoch, read_settings
+from featurelens.search.store import Images, one_folder
 from featurelens.search.thumbnails import Original, original_of
 from featurelens.search.update import UpdateReport
 from featurelens.search.writing import add_vectors, update_gallery, upkeep, writing
@@ -49,7 +50,7 @@ class FolderStore:
     def create(
         cls,
         place: str | os.PathLike[str] | None,
-        images: str | os.PathLike[str],
+        images: Images,
         spec: Spec,
         *,
         exact: bool,
@@ -57,13 +58,13 @@ class FolderStore:
         say: object = None,
     ) -> FolderStore:
         """An empty one at `place`, or in `.featurelens` inside the images folder."""
-        root = Path(images)
+        root = one_folder(images)
         settings = Settings(root.absolute(), spec, exact, max_pixels, new_epoch())
         return cls(make_folder(root, Path(place) if place else None, settings))
 
-    def move(self, images: str | os.PathLike[str]) -> None:
+    def move(self, images: Images) -> None:
         """The images lie there now; the next update remembers it."""
-        self.settings = self.settings.moved(Path(images).absolute())
+        self.settings = self.settings.moved(one_folder(images).absolute())
 
     def update(self, backbone: Backbone, *, retry_skipped: bool, **options: Any) -> UpdateReport:
         """One update by the one process that may write."""

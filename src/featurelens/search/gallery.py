@@ -19,7 +19,7 @@ from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.search.finding import Limits
 from featurelens.search.hit import Hit
 from featurelens.search.query import Query, embedded, loaded, unit_queries
-from featurelens.search.store import Finding, Store, store_class
+from featurelens.search.store import Finding, Images, Store, store_class
 from featurelens.search.thumbnails import make_thumbnail, thumbnail_of
 from featurelens.search.update import UpdateReport
 from featurelens.search.vectors import sample
@@ -58,7 +58,7 @@ class Gallery:
     @classmethod
     def create(
         cls,
-        images: str | os.PathLike[str],
+        images: Images,
         *,
         backbone: Backbone | str = "embedded",
         at: str | os.PathLike[str] | None = None,
@@ -87,7 +87,7 @@ class Gallery:
         path: str | os.PathLike[str],
         *,
         backbone: Backbone | str | None = None,
-        images: str | os.PathLike[str] | None = None,
+        images: Images | None = None,
         device: str = "auto",
         say: Say | None = None,
     ) -> Gallery:

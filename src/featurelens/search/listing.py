@@ -40,7 +40,7 @@ class Listing:
         self._gallery = gallery
         self._lock = Lock()
         self._contents: Contents | None = None
-        self._version: tuple[int, int] | None = None
+        self._version: tuple[sqlite3.Connection, int] | None = None  # held, or a new one could have its id
         self._not_before = 0.0
 
     @property
@@ -48,7 +48,7 @@ class Listing:
         """What the gallery holds."""
         with self._lock, self._gallery.finder.reading() as connection:
             (counter,) = connection.execute("PRAGMA data_version").fetchone()
-            version, now = (id(connection), counter), time.monotonic()
+            version, now = (connection, counter), time.monotonic()
             if self._contents is None or (version != self._version and now >= self._not_before):
                 self._contents, self._version = _read(connection), version
                 cost = time.monotonic() - now

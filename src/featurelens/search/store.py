@@ -14,6 +14,7 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.catalog import Catalog
+from featurelens.errors import InvalidInput
 from featurelens.features.table import Features
 from featurelens.images.address import address_of
 from featurelens.search.finding import Limits
@@ -25,6 +26,9 @@ from featurelens.search.thumbnails import Original
 from featurelens.search.update import UpdateReport
 from featurelens.search.vectors import Snapshot
 from featurelens.shapes import Float32
+
+Images = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A folder; for a table also an address, or one or more tar shards and Parquet files."""
 
 # Lazy, so that the search room knows of no other: the scale room stands above it.
 STORES = Catalog("gallery store", {"lance": "featurelens.scale.store:LanceStore"}, group="featurelens.stores")
@@ -72,7 +76,7 @@ class Store(Protocol):
         """What searches it."""
         ...
 
-    def move(self, images: str | os.PathLike[str]) -> None:
+    def move(self, images: Images) -> None:
         """The images lie there now; InvalidInput if nothing does."""
         ...
 
@@ -129,6 +133,15 @@ def is_table(place: str | os.PathLike[str]) -> bool:
     """
     text = os.fspath(place).rstrip("/")
     return bool(_TABLE.search(text)) or address_of(text) is not None
+
+
+def one_folder(images: Images) -> Path:
+    """The folder that is meant; InvalidInput for several."""
+    if isinstance(images, str | os.PathLike):
+        return Path(images)
+    if len(images) == 1:
+        return Path(images[0])
+    raise InvalidInput(f"A gallery in a folder holds the images of one folder; {len(images)} were given.")
 
 
 def store_class(place: str | os.PathLike[str]) -> Any:
