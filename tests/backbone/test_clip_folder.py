@@ -91,6 +91,16 @@ def test_maps_are_the_last_tokens(clip: Made, siglip: Made) -> None:
         np.testing.assert_allclose(net.maps(images), wanted, rtol=0, atol=2e-4)
 
 
+def test_siglips_vector_is_made_from_its_map_and_clips_is_not(clip: Made, siglip: Made) -> None:
+    net = load(siglip.folder)
+    images = pixels(net, 3)
+    np.testing.assert_allclose(net.head(net.maps(images)), net.embed(images), rtol=0, atol=1e-4)  # type: ignore[attr-defined]
+    assert not np.allclose(net.head(0.5 * net.maps(images)), net.embed(images), atol=1e-3)  # type: ignore[attr-defined]
+    other = load(clip.folder)
+    with pytest.raises(BackboneError, match="not made from its map alone"):
+        other.head(other.maps(images))  # type: ignore[attr-defined]
+
+
 def test_batches_of_texts_are_each_text(clip: Made) -> None:
     net = load(clip.folder)
     texts = [f"number {i} of many" for i in range(70)]

@@ -107,5 +107,15 @@ def _as_image(source: Any, rows: int, cols: int) -> Any:
     if len(sizes) != 2 or rows != cols or (prefix := prefix_of(sizes[0])) is None:
         return None
     side = int((sizes[0] - prefix) ** 0.5)
-    places = ops.slice(source, [prefix], [sizes[0]], [1], [1])
-    return ops.reshape(ops.transpose(places, [0, 2, 1]), [0, sizes[1], side, side], special_zero=True)
+    places = ops.slice(source, [prefix], [sizes[0]], [1], [1]) if prefix else source
+    turned = ops.transpose(places, [0, 2, 1])
+    image = ops.reshape(turned, [0, sizes[1], side, side], special_zero=True)
+    if (
+        not prefix
+    ):  # the map is all that follows needs: let the graph go through it, so that `head` finds the way
+        flat = ops.reshape(image, [0, sizes[1], sizes[0]], special_zero=True)
+        back = ops.transpose(flat, [0, 2, 1])
+        for reader in source.get_target_inputs():
+            if reader.get_node() != turned:
+                reader.replace_source_output(back.output(0))
+    return image

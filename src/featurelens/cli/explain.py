@@ -20,6 +20,10 @@ def explain(
         Path | None,
         typer.Option(help="Explain the similarity to this image instead of a class. Works without torch."),
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Explain where these words apply; the backbone must take text (clip:, openclip:)."),
+    ] = None,
     backbone: BackboneName = "embedded",
     method: Annotated[
         str | None,
@@ -53,9 +57,14 @@ def explain(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Show where in IMAGE the network's answer comes from, or where IMAGE and another one are alike."""
+    """Show where in IMAGE the network's answer comes from, where it and another one are alike, or where words apply."""
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"'{out}' must end in .png", param_hint="--out")
+    if text is not None:
+        if against or target or check or option or method not in (None, "similarity"):
+            raise typer.BadParameter("it goes with --backbone and --out only", param_hint="--text")
+        _words(image, text, backbone, out, as_json, pretrained=pretrained, weights=weights, device=device)
+        return
     method = method or ("similarity" if against else "grad-cam")
     if against is not None and target is not None:
         raise typer.BadParameter("give a class (--target) or another image (--against), not both")
@@ -104,10 +113,24 @@ def _match(image: Path, against: Path, backbone: str, out: Path, as_json: bool, 
     _table([*rows, ("backbone", found.backbone)], written)
 
 
+def _words(image: Path, text: str, backbone: str, out: Path, as_json: bool, **loading: Any) -> None:
+    from featurelens.backbone import load_backbone
+    from featurelens.see import text_similarity
+
+    found = text_similarity(load_backbone(backbone, say=say, **loading), image, text)
+    written = found.save(out)
+    if as_json:
+        print_json(found.how() | {"files": written})
+        return
+    rows = [("similarity", f"{found.cosine:.3f}"), ("by regions", _KINDS[found.kind])]
+    _table([*rows, ("backbone", found.backbone)], written)
+
+
 _KINDS = {
     "split": "both maps sum to the similarity",
     "left out": "even share, plus what the similarity loses without the region",
     "map only": "of the maps' means; the embedding is made from more than the map",
+    "covered": "what the similarity loses when the region is painted over",
 }
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from featurelens.see.transforms import Views
     from featurelens.see.unit_pages import write_pages
     from featurelens.see.unit_pass import Units, units
+    from featurelens.see.worded import TextMatch, text_similarity
 
 __all__ = [
     "Explanation",
@@ -41,6 +42,7 @@ __all__ = [
     "Picture",
     "Spectrum",
     "Target",
+    "TextMatch",
     "Units",
     "Views",
     "channel",
@@ -63,6 +65,7 @@ __all__ = [
     "similarity",
     "spectrum_of",
     "stage_layers",
+    "text_similarity",
     "units",
     "write_pages",
 ]
@@ -78,6 +81,7 @@ _HOME = {
     "Picture": "featurelens.see.pictures",
     "Spectrum": "featurelens.see.spectrum",
     "Target": "featurelens.see.targets",
+    "TextMatch": "featurelens.see.worded",
     "Units": "featurelens.see.unit_pass",
     "Views": "featurelens.see.transforms",
     "channel": "featurelens.see.objectives",
@@ -100,6 +104,7 @@ _HOME = {
     "similarity": "featurelens.see.match",
     "spectrum_of": "featurelens.see.spectrum",
     "stage_layers": "featurelens.see.depths",
+    "text_similarity": "featurelens.see.worded",
     "units": "featurelens.see.unit_pass",
     "write_pages": "featurelens.see.unit_pages",
 }
