@@ -52,7 +52,7 @@ def run(command: list[str | Path], folder: Path) -> str:
 def test_the_page_runs_in_its_order(folder: Path) -> None:
     blocks = re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
     lines = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 9
     for line in lines:
         if "--on ray" in line:
             continue  # tests/scale/test_ray.py has a real cluster
@@ -62,9 +62,9 @@ def test_the_page_runs_in_its_order(folder: Path) -> None:
             assert "coffee" in said.splitlines()[1], said
     (code,) = (block for kind, block in blocks if kind == "python")
     said = run([sys.executable, "-c", code], folder)
-    assert "embedded [" in said
+    assert "classic:colour [" in said
     assert "classic:hog [" in said
-    assert said.splitlines()[-1] == "['monday', 'embedded']"
+    assert said.splitlines()[-1] == "['embedded', 'colour', 'monday']"
 
 
 def test_the_recipe_for_qdrant_is_at_least_python() -> None:

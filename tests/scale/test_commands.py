@@ -54,6 +54,7 @@ def test_shards(folder: Path) -> None:
     [
         (["index", "photos", "--on", "ray"], "--gallery NAME.lance"),
         (["index", "photos", "-g", "g.lance", "--on", "spark"], "ray:ADDRESS"),
+        (["index", "photos", "-g", "g.lance", "--keep-old", "x"], "--backbone NETWORK"),
         (["search", "photos/cat/000.png", "-g", "none.lance"], "There is no gallery"),
         (["index", "shards/0.tar"], "--gallery NAME.lance"),
         (["index", "nowhere", "-g", "g.lance"], "There is no folder"),

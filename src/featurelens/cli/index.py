@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json, OptionalBackboneName
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar
+from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say
 
 if TYPE_CHECKING:
     from featurelens.search import UpdateReport
@@ -37,6 +37,12 @@ def index(
             help="ray, or ray:ADDRESS: let the machines of a Ray cluster do it, into a Lance table."
         ),
     ] = None,
+    keep_old: Annotated[
+        str | None,
+        typer.Option(
+            help="With another --backbone, of a table: fill it anew, and keep what it held as TABLE@NAME."
+        ),
+    ] = None,
     device: Device = "auto",
     exact: Annotated[
         bool, typer.Option(help="Decode and resize bit for bit as Pillow does; slower on large JPEGs.")
@@ -63,6 +69,16 @@ def index(
             "many machines write into a Lance table; name one: --gallery NAME.lance", param_hint="--on"
         )
 
+    if keep_old is not None:
+        if at is None or backbone is None or not names_a_table(at):
+            raise typer.BadParameter(
+                "it needs a table and the new backbone: --gallery NAME.lance --backbone NETWORK",
+                param_hint="--keep-old",
+            )
+        from featurelens.backbone import load_backbone
+        from featurelens.scale import renew
+
+        renew(at, load_backbone(backbone, device=device, say=say), before=keep_old)
     gallery = open_or_create(
         images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels
     )

@@ -58,8 +58,8 @@ class TableFinder:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The table's rows in SQLite; GalleryError where it is too large for that."""
-        dataset = self._table.latest()
-        count = dataset.count_rows(HAVE_VECTORS)
+        with self._table.reading() as dataset:
+            count = dataset.count_rows(HAVE_VECTORS)
         if count > IN_MEMORY:
             raise GalleryError(
                 f"{self._table.address} holds {count:,} images; leafing through them and comparing them pair by pair "
@@ -69,7 +69,7 @@ class TableFinder:
             yield self.view(dataset).connection
 
     def view(self, dataset: Any) -> View:
-        """The rows and vectors of this version in memory, made from those of the version before."""
+        """The rows and vectors of this version in memory, as far as can be those of the version before."""
         with self._lock:
             if self._view is None or self._view.version != dataset.version:
                 self._view = View(dataset, self._epoch, self._dim, self._view)
@@ -77,13 +77,14 @@ class TableFinder:
 
     def snapshot(self) -> Snapshot:
         """All vectors, or 20,000 evenly spread ones of a table that is searched through its index."""
-        dataset, small = self.dataset()
-        if small:
-            return self.view(dataset).snapshot
-        with self._lock:
-            if self._sampled is None or self._sampled[0] != dataset.version:
-                self._sampled = (dataset.version, self._sample(dataset))
-            return self._sampled[1]
+        with self._table.reading():
+            dataset, small = self.dataset()
+            if small:
+                return self.view(dataset).snapshot
+            with self._lock:
+                if self._sampled is None or self._sampled[0] != dataset.version:
+                    self._sampled = (dataset.version, self._sample(dataset))
+                return self._sampled[1]
 
     def _sample(self, dataset: Any) -> Snapshot:
         count = dataset.count_rows()
@@ -97,6 +98,12 @@ class TableFinder:
 
     def hits(self, root: Path, units: Float32[np.ndarray, "query dim"], limits: Limits) -> list[list[Hit]]:
         """The hits of each query, best first."""
+        with self._table.reading():
+            found = self._hits(root, units, limits)
+        least = limits.min_similarity
+        return found if least is None else [[h for h in hits if h.similarity >= least] for hits in found]
+
+    def _hits(self, root: Path, units: Float32[np.ndarray, "query dim"], limits: Limits) -> list[list[Hit]]:
         dataset, small = self.dataset()
         filtered = limits.path is not None or limits.label is not None
         if small:
@@ -105,17 +112,14 @@ class TableFinder:
                 allowed = rows.ids_where(view.connection, limits.path, limits.label) if filtered else None
             ids, cosines = exact_nearest(view.snapshot, units, limits.k, allowed=allowed)
             with self._lock:
-                found = [
+                return [
                     rows.hits_of(view.connection, root, some.tolist(), values.tolist())
                     for some, values in zip(ids, cosines, strict=True)
                 ]
-        else:
-            wanted = where(limits.path, limits.label) if filtered else None
-            # few rows are compared one by one; many through the index, as without a filter
-            exact = bool(limits.exact) or (filtered and dataset.count_rows(wanted) < self._exact_below)
-            found = [self._through_index(dataset, root, unit, limits.k, wanted, exact) for unit in units]
-        least = limits.min_similarity
-        return found if least is None else [[h for h in hits if h.similarity >= least] for hits in found]
+        wanted = where(limits.path, limits.label) if filtered else None
+        # few rows are compared one by one; many through the index, as without a filter
+        exact = bool(limits.exact) or (filtered and dataset.count_rows(wanted) < self._exact_below)
+        return [self._through_index(dataset, root, unit, limits.k, wanted, exact) for unit in units]
 
     def _through_index(
         self,

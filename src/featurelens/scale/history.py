@@ -38,7 +38,7 @@ def marks(place: str | os.PathLike[str]) -> dict[str, int]:
     """The named states of a table: name and number of the version, the oldest first."""
     found = _newest(place).latest().tags.list()
     versions = {name: int(about["version"]) for name, about in found.items()}
-    return dict(sorted(versions.items(), key=lambda item: item[1]))
+    return dict(sorted(versions.items(), key=lambda item: (item[1], item[0])))
 
 
 def renew(place: str | os.PathLike[str], backbone: Backbone, *, before: str) -> None:

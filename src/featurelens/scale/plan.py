@@ -72,11 +72,14 @@ def make_plan(
     """Compare the source with the newest version. Raises GalleryError if the source is away or suddenly empty."""
     plan = Plan()
     listed, unread = source.list(skip=skip, note=plan.notes.append)
-    dataset = table.refresh()
-    if source.holds_containers:
-        _containers(plan, dataset, listed, retry_skipped)
-        return plan
-    rows = dataset.to_table(columns=["id", *_KNOWN], filter="size >= 0 AND status IN ('indexed', 'skipped')")
+    table.refresh()
+    with table.reading() as dataset:
+        if source.holds_containers:
+            _containers(plan, dataset, listed, retry_skipped)
+            return plan
+        rows = dataset.to_table(
+            columns=["id", *_KNOWN], filter="size >= 0 AND status IN ('indexed', 'skipped')"
+        )
     known = {called(row["path"]): row for row in _rows(rows)}
     if not listed and known:
         raise GalleryError(

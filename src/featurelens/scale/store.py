@@ -121,43 +121,40 @@ class LanceStore:
 
     def stored_vector(self, query: Query) -> Float32[np.ndarray, " dim"] | None:
         """The vector of a query that is one, or an unchanged image of the gallery."""
-        return stored_vector(query, self.table.latest(), self.settings)
+        with self.table.reading() as dataset:
+            return stored_vector(query, dataset, self.settings)
 
     def hits(self, ids: Sequence[int]) -> list[Hit]:
         """The images of these ids, in this order."""
         if not len(ids):
             return []
         wanted = f"{HAVE_VECTORS} AND id IN ({', '.join(str(int(one)) for one in ids)})"
-        found = self.table.latest().to_table(columns=_SHOWN, filter=wanted).to_pylist()
+        found = self._read(_SHOWN, wanted)
         by_id = {row["id"]: hit_of(row, self.settings.images, 1.0) for row in found}
         return [by_id[int(one)] for one in ids if int(one) in by_id]
 
     def all_hits(self) -> list[Hit]:
         """Every indexed image, by name."""
-        found = self.table.latest().to_table(columns=_SHOWN, filter=HAVE_VECTORS).to_pylist()
+        found = self._read(_SHOWN, HAVE_VECTORS)
         hits = [hit_of(row, self.settings.images, 1.0) for row in found]
         return sorted(hits, key=lambda hit: os.fsencode(hit.name))
 
     def features(self) -> Features:
         """All vectors with names and labels, by id."""
-        _, names, labels, vectors = features_rows(self.table.latest(), self.settings.spec.dim)
+        with self.table.reading() as dataset:
+            _, names, labels, vectors = features_rows(dataset, self.settings.spec.dim)
         texts = tuple(label or "" for label in labels)
         return Features(tuple(names), vectors, self.settings.spec, texts if any(texts) else None)
 
     def skipped(self) -> list[tuple[str, str]]:
         """(name, reason) of every file without a vector."""
-        found = self.table.latest().to_table(columns=["path", "reason"], filter=f"status = '{SKIPPED}'")
-        pairs = [(called(row["path"]), row["reason"]) for row in found.to_pylist()]
+        found = self._read(["path", "reason"], f"status = '{SKIPPED}'")
+        pairs = [(called(row["path"]), row["reason"]) for row in found]
         return sorted(pairs, key=lambda pair: os.fsencode(pair[0]))
 
     def original(self, one: int) -> Original:
         """Where an image's file is."""
-        where = f"{HAVE_VECTORS} AND id = {int(one)}"
-        found = (
-            self.table.latest()
-            .to_table(columns=["path", "hash", "width", "height"], filter=where)
-            .to_pylist()
-        )
+        found = self._read(["path", "hash", "width", "height"], f"{HAVE_VECTORS} AND id = {int(one)}")
         if not found:
             raise InvalidInput(f"No image of the gallery has the id {one}.")
         row = found[0]
@@ -167,7 +164,12 @@ class LanceStore:
 
     def count(self) -> int:
         """How many images are indexed."""
-        return self.table.latest().count_rows(HAVE_VECTORS)
+        with self.table.reading() as dataset:
+            return dataset.count_rows(HAVE_VECTORS)
+
+    def _read(self, columns: list[str], where: str) -> list[dict[str, Any]]:
+        with self.table.reading() as dataset:
+            return dataset.to_table(columns=columns, filter=where).to_pylist()
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import RLock
 from typing import Any
 
-from featurelens.errors import GalleryError
+from featurelens.errors import FeaturelensError, GalleryError
 from featurelens.scale.address import local_path, storage_options
 from featurelens.scale.columns import COUNTER, COUNTER_PATH, Row, arrow_of, schema_of, spelt
 from featurelens.scale.durable import Syncer, repaired
@@ -76,6 +77,17 @@ class Table:
             if self.version is None:
                 self._refresh()
             return self._dataset
+
+    @contextmanager
+    def reading(self) -> Iterator[Any]:
+        """The dataset at the newest version; what goes wrong inside comes as GalleryError."""
+        dataset = self.latest()
+        try:
+            yield dataset
+        except FeaturelensError:
+            raise
+        except (OSError, RuntimeError, ValueError) as error:
+            raise unusable(self.address, error) from error
 
     def merge(self, rows: Sequence[Row], *, replace: bool = False) -> int:
         """Commit rows under their paths, together; returns how many are new to the table.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,31 @@ HAVE_VECTORS = f"status = '{INDEXED}'"
 
 
 class View:
-    """The rows and the vectors of one version; never changed, so any thread may search the vectors."""
+    """The rows of one version and, once they are asked for, its vectors; never changed, for any thread to search."""
 
     def __init__(self, dataset: Any, epoch: str, dim: int, before: View | None = None) -> None:
         self.version = dataset.version
         self.connection = _mirror(dataset)
-        query = "SELECT id FROM images WHERE status = 'indexed' ORDER BY id"
-        ids = np.fromiter((row[0] for row in self.connection.execute(query)), np.int64)
-        vectors = _vectors(dataset, ids, dim, before)
-        top = int(ids[-1]) if len(ids) else 0
-        self.snapshot = Snapshot(
-            State(epoch, top, top - len(ids)), (Block(ids, vectors),) if len(ids) else ()
-        )
+        self._dataset, self._epoch, self._dim = dataset, epoch, dim
+        self._known: tuple[Block, ...] = (
+            () if before is None else before._known
+        )  # what need not be read again
+        self._snapshot: Snapshot | None = None
+        self._lock = Lock()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """All vectors; read at the first call."""
+        with self._lock:
+            if self._snapshot is None:
+                query = "SELECT id FROM images WHERE status = 'indexed' ORDER BY id"
+                ids = np.fromiter((row[0] for row in self.connection.execute(query)), np.int64)
+                if len(ids):
+                    self._known = (Block(ids, _vectors(self._dataset, ids, self._dim, self._known)),)
+                top = int(ids[-1]) if len(ids) else 0
+                state = State(self._epoch, top, top - len(ids))
+                self._snapshot = Snapshot(state, self._known if len(ids) else ())
+            return self._snapshot
 
 
 def _mirror(dataset: Any) -> sqlite3.Connection:
@@ -48,12 +62,12 @@ def _mirror(dataset: Any) -> sqlite3.Connection:
 
 
 def _vectors(
-    dataset: Any, ids: Int[np.ndarray, " row"], dim: int, before: View | None
+    dataset: Any, ids: Int[np.ndarray, " row"], dim: int, known: tuple[Block, ...]
 ) -> Float32[np.ndarray, "row dim"]:
-    """The vectors of ascending ids: those of the view before, and what has come since from the table."""
+    """The vectors of ascending ids: those that are known already, and what has come since from the table."""
     matrix = np.empty((len(ids), dim), np.float32)
     missing = np.ones(len(ids), bool)
-    for block in before.snapshot.blocks if before is not None else ():
+    for block in known:
         at = positions(ids, block.ids)
         matrix[at], missing[at] = block.vectors[positions(block.ids, ids[at])], False
     if missing.any():
