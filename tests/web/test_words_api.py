@@ -92,3 +92,21 @@ def test_a_gallery_without_words_says_what_to_index_with(client: TestClient) -> 
     assert "takes only images" in answer.json()["detail"]
     asked = {"model": client.get("/v1/models").json()["data"][0]["id"], "input": "red"}
     assert "data URI" in client.post("/v1/embeddings", json=asked).json()["error"]["message"]
+
+
+def test_where_words_apply_in_an_image(worded: TestClient) -> None:
+    """The left half is red, the right half blue."""
+    asked = {"text": "blue", "id": one(worded, "red-blue")}
+    found = worded.post("/api/v1/match-text", json=asked).json()
+    assert (found["kind"], found["map"]["rows"], found["map"]["cols"]) == ("split", 4, 4)
+    values = np.reshape(found["map"]["values"], (4, 4))
+    assert values[:, 2:].min() > values[:, :2].max()
+    assert values.sum() + found["residual"] == pytest.approx(found["similarity"], abs=1e-3)
+    assert found["map"]["picture"].startswith("data:image/")
+
+
+def test_where_words_apply_needs_words_and_a_network_for_them(worded: TestClient, client: TestClient) -> None:
+    assert worded.post("/api/v1/match-text", json={"text": "blue", "id": 999}).status_code == 404
+    assert worded.post("/api/v1/match-text", json={"text": "", "id": 1}).status_code == 422
+    answer = client.post("/api/v1/match-text", json={"text": "blue", "id": 1})
+    assert (answer.status_code, "takes only images" in answer.json()["detail"]) == (409, True)

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from featurelens.see import similarity
+from featurelens.see import similarity, text_similarity
 from featurelens.web.explaining import METHODS
 from featurelens.web.pictures import data_uri
 from featurelens.web.queries import pixels_of, source_of
@@ -65,6 +65,23 @@ class Matched(BaseModel):
     lines: list[Bond]
 
 
+class WordsAndImage(BaseModel):
+    """Words, and the image of the gallery that they are compared with."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "a red dress", "id": 2}]})
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    id: ID
+
+
+class Applied(BaseModel):
+    """The cosine of words and image over its regions: "split" (exactly), "left out" or "covered" (up to the residual)."""
+
+    similarity: float
+    kind: Literal["split", "left out", "covered"]
+    residual: float
+    map: Map
+
+
 class Why(BaseModel):
     """The image to explain; with a `query` its likeness to that, else the class that the network sees."""
 
@@ -111,6 +128,19 @@ def match(service: Served, pair: Pair) -> Matched:
         a=Map(**_grid(found.a), picture=data_uri(found.pixels[0])),
         b=Map(**_grid(found.b), picture=data_uri(found.pixels[1])),
         lines=lines,
+    )
+
+
+@router.post("/match-text", responses=problems(404, 409, 422))
+def match_text(service: Served, asked: WordsAndImage) -> Applied:
+    """Where in an image words apply, for a gallery whose network takes text."""
+    image = source_of(service, asked.id, None)
+    found = text_similarity(service.gallery.backbone, image, asked.text)
+    return Applied(
+        similarity=found.cosine,
+        kind=found.kind,
+        residual=found.residual,
+        map=Map(**_grid(found.values), picture=data_uri(found.pixels)),
     )
 
 

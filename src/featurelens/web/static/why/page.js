@@ -5,7 +5,7 @@ import { similarity } from "../lib/format.js";
 import { forPage, startShell } from "../lib/shell.js";
 import { engineBox, extraBox, problemBox } from "../lib/state.js";
 import { Pair } from "./pair.js";
-import { matchWords, methodName, trustWords } from "./words.js";
+import { matchWords, methodName, textWords, trustWords } from "./words.js";
 
 const pair = new Pair($("#pair"));
 let now = readAddress();
@@ -15,17 +15,17 @@ let loading = 0;
 function readAddress() {
   const query = new URLSearchParams(location.search);
   const number = (name) => (/^\d+$/.test(query.get(name) || "") ? Number(query.get(name)) : null);
-  return { upload: query.get("upload"), like: number("like"), id: number("id"), method: query.get("method") || "similarity" };
+  return { text: query.get("text") || "", upload: query.get("upload"), like: number("like"), id: number("id"), method: query.get("method") || "similarity" };
 }
 
-function addressOf({ upload, like, id, method }) {
-  const query = new URLSearchParams(upload ? { upload, id } : { like, id });
+function addressOf({ text, upload, like, id, method }) {
+  const query = new URLSearchParams(text ? { text, id } : upload ? { upload, id } : { like, id });
   if (method !== "similarity") query.set("method", method);
   return `/why?${query}`;
 }
 
 const queryOf = () => (now.upload ? { upload: now.upload } : { id: now.like });
-const searchAddress = () => (now.upload ? `/?upload=${encodeURIComponent(now.upload)}` : `/?like=${now.like}`);
+const searchAddress = () => (now.text ? `/?${new URLSearchParams({ text: now.text })}` : now.upload ? `/?upload=${encodeURIComponent(now.upload)}` : `/?like=${now.like}`);
 
 function go(changes) {
   now = { ...now, ...changes };
@@ -39,6 +39,7 @@ async function show() {
   $("#pair").setAttribute("aria-busy", "true");
   markStrip();
   try {
+    if (now.text) return await showWords(mine);
     const info = await gallery();
     drawMethods(info);
     const [query, hit] = await Promise.all([
@@ -71,6 +72,18 @@ async function showMatch(mine) {
   fill($("#verdict"));
 }
 
+// Words have no picture: one map, of where they apply.
+async function showWords(mine) {
+  const [hit, found] = await Promise.all([get(`/images/${now.id}`), post("/match-text", { text: now.text, id: now.id })]);
+  if (mine !== loading) return;
+  $("#title").textContent = `Why does it match “${now.text}”?`;
+  $("#value").textContent = similarity(found.similarity);
+  pair.single({ role: "Match", name: hit.name, picture: found.map.picture }, found.map);
+  fill($("#words"), textWords(found));
+  $("#lines").closest("label").hidden = true;
+  $("#methods").closest("section").hidden = true;
+}
+
 // A gradient method answers for one picture at a time: what in it makes it like the other?
 async function showMethod(mine) {
   if (matched !== JSON.stringify([queryOf(), now.id])) await showMatch(mine);
@@ -101,7 +114,7 @@ function fail(error) {
 }
 
 async function loadStrip() {
-  const said = await post("/search", { ...(now.upload ? { upload: now.upload } : { ids: [now.like] }), k: 25 });
+  const said = await post("/search", { ...(now.text ? { text: now.text } : now.upload ? { upload: now.upload } : { ids: [now.like] }), k: 25 });
   hits = said.hits.filter((hit) => hit.id !== now.like);
   fill($("#strip"), hits.map((hit) => el("li", {}, el("a", {
     href: addressOf({ ...now, id: hit.id }), data: { id: hit.id }, title: hit.name, "aria-label": `${hit.name}, similarity ${similarity(hit.similarity)}`,
@@ -141,5 +154,5 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "Escape") location.assign(searchAddress());
 });
 startShell([["← →", "Other matches"], ["Esc", "Back to all matches"]]);
-if (now.id === null || (!now.upload && now.like === null)) fail(Object.assign(new Error("The address names no two pictures: search, then choose “Why does it match?” on a result."), { status: 404 }));
+if (now.id === null || (!now.text && !now.upload && now.like === null)) fail(Object.assign(new Error("The address names no two pictures: search, then choose “Why does it match?” on a result."), { status: 404 }));
 else { show(); loadStrip().catch(() => {}); }

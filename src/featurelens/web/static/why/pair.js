@@ -33,11 +33,19 @@ export class Pair {
   /** Show two pictures: [{picture, name, role}, ...]; maps come later. */
   pictures(both) {
     this.sides.forEach((side, i) => {
-      side.img.src = both[i].picture;
+      if (both[i].picture) side.img.src = both[i].picture;
       side.img.alt = `${both[i].role}: ${both[i].name}`;
       side.name.textContent = both[i].role;
       side.caption.textContent = both[i].name;
     });
+  }
+
+  /** One picture with its map: what it is compared with has no picture. */
+  single(picture, map) {
+    this.sides[0].root.hidden = true;
+    this.box.classList.add("one");
+    this.pictures([{ ...picture, picture: "" }, picture]);
+    this.maps(null, map, []);
   }
 
   /** Maps for both sides ({rows, cols, values} or null) and lines [{a, b, strength}]; without maps only the pictures. */

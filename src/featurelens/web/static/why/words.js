@@ -22,6 +22,22 @@ export function matchWords(match, line) {
   ];
 }
 
+/** Where words apply, and what that leaves unexplained. */
+export function textWords(found) {
+  const text = {
+    split: "Bright regions are where the words apply: the regions add up to the similarity.",
+    "left out": `Bright regions are those without which the similarity would drop most. ${signed(found.residual)} of it belongs to no single region.`,
+    covered: "Bright regions are those that the similarity needs: each square is painted over in turn, and what is lost is shown.",
+  }[found.kind];
+  const negative = found.map.values.some((value) => value < -1e-6);
+  return [
+    el("p", {}, text),
+    el("div", { class: "scale", "aria-hidden": "true", style: { "background-image": scaleGradient(negative) } }),
+    el("div", { class: "ends" }, el("span", {}, negative ? "speaks against" : "adds nothing"), el("span", {}, "adds most")),
+    el("p", { class: "soft small" }, "Similarities of words and pictures are lower than those of two pictures. Point at a region for its share."),
+  ];
+}
+
 /** A trust verdict: a coloured level and the sentences behind it. */
 export function trustWords(trust) {
   if (!trust) return [el("p", { class: "soft" }, "Not checked.")];
