@@ -125,9 +125,14 @@ def _advice(name: str, what: str) -> str:
     here = f"On this machine are: {', '.join(cached[:8])}" if cached else f"Nothing lies in {hub_folder()}"
     return (
         f"The weights of '{name}' are not here, and {state} ({what}). {here}. Get them where there is a network "
-        "and copy that folder, or set HF_HOME to a copy; or use local-dir:FOLDER, weights=FILE, or the "
-        "embedded backbone, which needs no download."
+        f"('featurelens models pull {name}') and copy that folder, or set HF_HOME to a copy; or use {_other(name)}, or "
+        "the embedded backbone, which needs no download."
     )
+
+
+def _other(name: str) -> str:
+    scheme = name.partition(":")[0]
+    return f"{scheme}:FOLDER" if scheme in ("clip", "openclip") else "local-dir:FOLDER, weights=FILE"
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,6 +6,14 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# Repositories in the ONNX layout that clip: reads; any other of that layout will do.
+CLIPS = {
+    "Xenova/clip-vit-base-patch32": "CLIP, 224 px, small and fast",
+    "Xenova/clip-vit-base-patch16": "CLIP, 224 px, finer",
+    "Xenova/clip-vit-large-patch14": "CLIP, 224 px, large",
+    "Xenova/siglip-base-patch16-224": "SigLIP, 224 px",
+}
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -33,6 +41,8 @@ def list_backbones() -> Iterator[Listed]:
     from featurelens.backbone.offered import offered
 
     here = {*cached_networks(), *remembered()}
+    for repo, note in CLIPS.items():
+        yield Listed(f"clip:{repo}", "the hub", repo in here, f"image and text, no torch; {note}")
     if importlib.util.find_spec("timm"):
         offer = offered("timm")
         for name, note in offer.trained.items():
@@ -41,3 +51,8 @@ def list_backbones() -> Iterator[Listed]:
         for name, note in offered("torchvision").trained.items():
             full = f"torchvision:{name}"
             yield Listed(full, "torchvision", full in here, note)
+    if importlib.util.find_spec("open_clip"):
+        offer = offered("open_clip")
+        for name, note in offer.trained.items():
+            full = f"openclip:{name}"
+            yield Listed(full, "open_clip", full in here or offer.repos.get(name) in here, note)

@@ -1,4 +1,4 @@
-"""The networks that timm and torchvision offer, kept in the cache: importing those libraries takes seconds."""
+"""The networks that timm, torchvision and OpenCLIP offer, kept in the cache: importing those takes seconds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from featurelens.backbone.request import Request
 from featurelens.catalog import unknown
 from featurelens.errors import UnknownName
 
-Library = Literal["timm", "torchvision"]
+Library = Literal["timm", "torchvision", "open_clip"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def kept(library: Library) -> Offer | None:
 
 def keep(library: Library) -> Offer:
     """Ask the library, and write its answer into the cache if that can be written to."""
-    offer = _timms() if library == "timm" else _torchvisions()
+    offer = _ASK[library]()
     file = _file(library)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,8 @@ def no_network(request: Request, known: list[str]) -> UnknownName:
 
 
 def _file(library: Library) -> Path:
-    return cache_folder() / "offers" / f"{library}-{versions()[library]}.json"
+    found = version("open_clip_torch") if library == "open_clip" else versions()[library]
+    return cache_folder() / "offers" / f"{library}-{found}.json"
 
 
 def _timms() -> Offer:
@@ -110,3 +112,19 @@ def _torchvisions() -> Offer:
 
     names = torchvision.models.list_models(module=torchvision.models)
     return Offer(dict.fromkeys(names, "trained on ImageNet"))
+
+
+def _openclips() -> Offer:
+    import open_clip
+
+    trained, repos = {}, {}
+    for architecture, tag in open_clip.list_pretrained():
+        name = f"{architecture}/{tag}"
+        trained[name] = "image and text"
+        told = open_clip.get_pretrained_cfg(architecture, tag)
+        if told and told.get("hf_hub"):
+            repos[name] = "/".join(str(told["hf_hub"]).split("/")[:2])
+    return Offer(trained, repos)
+
+
+_ASK = {"timm": _timms, "torchvision": _torchvisions, "open_clip": _openclips}

@@ -13,7 +13,8 @@ BackboneName = Annotated[
         "--backbone",
         "-b",
         help="Network to use: embedded, a timm name (resnet50), torchvision:NAME, local-dir:PATH, "
-        "onnx:FILE, bundle:DIR or classic:hog. 'featurelens models' lists them.",
+        "onnx:FILE, bundle:DIR, classic:hog; for text too, clip:REPO, clip:DIR or openclip:ARCH/TAG. "
+        "'featurelens models' lists them.",
     ),
 ]
 OptionalBackboneName = Annotated[
@@ -22,7 +23,8 @@ OptionalBackboneName = Annotated[
         "--backbone",
         "-b",
         help="Network to use: embedded, a timm name (resnet50), torchvision:NAME, local-dir:PATH, "
-        "onnx:FILE, bundle:DIR or classic:hog. Default: the gallery's own; embedded for a new gallery.",
+        "onnx:FILE, bundle:DIR, classic:hog; for text too, clip:REPO, clip:DIR or openclip:ARCH/TAG. "
+        "Default: the gallery's own; embedded for a new gallery.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
