@@ -49,6 +49,7 @@ def run(command: list[str | Path], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_page_runs_in_its_order(folder: Path) -> None:
     blocks = re.findall(r"```(sh|python)\n(.*?)```", PAGE, re.DOTALL)
     lines = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from featurelens.cli.main import app
-from featurelens.errors import GalleryError
+from featurelens.errors import GalleryError, MissingExtra
+from featurelens.scale import engines
 from featurelens.search import Gallery
 from featurelens.web.app import make_app
 from fixtures.drawn import draw_many, encoded
@@ -66,6 +67,17 @@ def test_errors_say_what_to_do(folder: Path, words: list[str], said: str) -> Non
     text = " ".join(f"{done.output} {done.exception or ''}".replace("│", " ").split())
     assert done.exit_code != 0
     assert said in text
+
+
+def test_without_the_extra_it_says_how_to_install_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(engines, "import_module", missing)
+    with pytest.raises(MissingExtra, match=r"pip install 'featurelens\[scale\]'"):
+        Gallery.open("g.lance")
+    with pytest.raises(MissingExtra, match="ray"):
+        engines.load_ray()
 
 
 def test_another_folder_s_images_do_not_take_their_place(folder: Path) -> None:

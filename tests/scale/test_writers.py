@@ -54,7 +54,7 @@ def assert_once(gallery: Gallery, count: int, skipped: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("writers", "images"), [(2, 60), pytest.param(4, 5000, marks=pytest.mark.slow)], ids=["quick", "slow"]
+    ("writers", "images"), [(2, 60), pytest.param(4, 2000, marks=pytest.mark.slow)], ids=["quick", "slow"]
 )
 def test_writers_at_once_every_row_once(tmp_path: Path, writers: int, images: int) -> None:
     photos, at = tmp_path / "photos", tmp_path / "g.lance"
@@ -155,6 +155,26 @@ def test_a_torn_last_commit_is_put_aside(tmp_path: Path, how: str) -> None:
     with Gallery.open(at, say=told.append) as whole_again:
         assert len(whole_again) == 11
     assert told == []
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lance itself syncs nothing; every file of the commits and the folders that name them are synced after it."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("tells a file by its number only under Linux")
+    synced: set[str] = set()
+    real = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{handle}"))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    draw_many(tmp_path / "photos", 3)
+    at = tmp_path / "g.lance"
+    Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=at).update()
+    written = {str(path) for path in at.rglob("*") if path.is_file()}
+    assert written - synced == set()
+    assert {str(at), str(at / "data"), str(at / "_versions")} <= synced
 
 
 def test_a_manifest_of_zeros_would_pass_for_an_empty_table(

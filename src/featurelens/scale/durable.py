@@ -32,18 +32,21 @@ class Syncer:
         started = time.time_ns() - _SLACK_NS
         for name in _ORDER:
             _sync_new(self._table / name, self._since)
+            if name == _ORDER[-2]:
+                sync_folder(self._table)
         self._since = started
 
 
-def _sync_new(folder: Path, since: int) -> None:
+def _sync_new(folder: Path, since: int) -> bool:
+    """Sync what is new in a folder and below, then the folder; whether anything was."""
     new = False
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
-        return
+        return False
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            _sync_new(Path(entry.path), since)
+            new |= _sync_new(Path(entry.path), since)
             continue
         try:
             if entry.stat().st_mtime_ns >= since:
@@ -57,6 +60,7 @@ def _sync_new(folder: Path, since: int) -> None:
             continue  # cleaned up by another writer meanwhile
     if new:
         sync_folder(folder)
+    return new
 
 
 def repaired(table: Path, opened: Any) -> tuple[Any, list[str]]:
