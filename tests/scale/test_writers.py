@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from featurelens.errors import GalleryError
-from featurelens.scale import durable
+from featurelens.scale import durable, plan
 from featurelens.scale.columns import Row
 from featurelens.scale.durable import newest_first
 from featurelens.scale.table import Table
@@ -68,6 +68,29 @@ def test_writers_at_once_every_row_once(tmp_path: Path, writers: int, images: in
     with Gallery.open(at, backbone=NumpyBackbone()) as gallery:
         assert_once(gallery, images, ["half.png"])
         assert gallery.update().unchanged == images
+
+
+def test_what_another_writer_has_done_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "UNIT", 4)
+    draw_many(tmp_path / "photos", 20)
+    at = tmp_path / "g.lance"
+    one, other = NumpyBackbone(), NumpyBackbone()
+    first = Gallery.create(tmp_path / "photos", backbone=one, at=at)
+    second = Gallery.open(at, backbone=other)
+
+    def meanwhile(progress) -> None:
+        if progress.done == 4:
+            second.update(batch_size=4)
+
+    told = []
+    report = first.update(batch_size=4, on_progress=lambda p: (told.append(p.done), meanwhile(p)))
+    assert other.embedded == 20
+    assert one.embedded == 4, "only the unit that it was at"
+    assert told[-1] == 20
+    assert report.added == 4
+    assert_once(first, 20, [])
 
 
 def test_ids_are_given_out_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -68,9 +69,13 @@ def update_table(
         on_batch = _told(meter, plan)
         if team is None:
             worker = Worker(table, source, store.settings, backbone, batch_size=batch_size, workers=workers)
-            for number, unit in enumerate(plan.units, 1):
-                total += worker.do(unit, on_batch)
-                if number % _TEND_EVERY == 0:
+            left = list(reversed(plan.units))
+            while left:
+                done = worker.do(left.pop(), on_batch)
+                if done.taken:  # others are at the same images: go on somewhere else than they
+                    random.shuffle(left)
+                total += done
+                if len(left) % _TEND_EVERY == _TEND_EVERY - 1:
                     tend(table)
         else:
             terms = Terms(table.address, source.root, source.patterns, batch_size, workers)

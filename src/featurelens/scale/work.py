@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,16 @@ OnBatch = Callable[[int, int], object]  # files done, of them without a vector
 
 @dataclass(frozen=True)
 class Done:
-    """What a unit came to: new and changed images, and files without a vector."""
+    """What a unit came to: new and changed images, files without a vector, files that another writer had done."""
 
     added: int = 0
     changed: int = 0
     failed: int = 0
+    taken: int = 0
 
     def __add__(self, other: Done) -> Done:
-        return Done(self.added + other.added, self.changed + other.changed, self.failed + other.failed)
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Done(*(one + more for one, more in pairs))
 
 
 class Worker:
@@ -62,14 +64,31 @@ class Worker:
         """Read, encode and commit a unit; `on_batch(done, failed)` after each batch of the network."""
         if unit.container is not None:
             return self._container(unit, on_batch)
-        by_name = {task.name: task for task in unit.tasks}
-        rows = self._touched(list(self._rows(iter(unit.tasks), self._load_task, on_batch)))
-        self._table.merge(sorted(rows, key=lambda row: row.id))
-        done = Done()
+        by_name = {task.name: task for task in self._left(unit.tasks)}
+        if taken := len(unit.tasks) - len(by_name):
+            on_batch(taken, 0)
+        rows = self._touched(list(self._rows(iter(by_name.values()), self._load_task, on_batch)))
+        new = sum(task.old is None for task in by_name.values())
+        inserted = self._table.merge(sorted(rows, key=lambda row: row.id))
+        done = Done(taken=taken + new - inserted)
         for row in rows:
             task = by_name[row.path]
             done += _counted(row, changed=task.old is not None, same=row.id == task.old)
         return done
+
+    def _left(self, tasks: Sequence[Task]) -> list[Task]:
+        """Those that no other writer has done since the plan was made."""
+        wanted = ", ".join(literal(spelt(task.name)) for task in tasks)
+        where = f"path IN ({wanted})"
+        columns = ["id", "path", "size", "mtime_ns"]
+        held = self._table.refresh().to_table(columns=columns, filter=where).to_pylist()
+        now = {called(row["path"]): (row["size"], row["mtime_ns"], row["id"]) for row in held}
+
+        def is_left(task: Task) -> bool:
+            size, mtime_ns, one = now.get(task.name, (None, None, None))
+            return (size, mtime_ns) != (task.size, task.mtime_ns) or one == task.old
+
+        return [task for task in tasks if is_left(task)]
 
     def _touched(self, rows: list[Row]) -> list[Row]:
         """The rows, those of files that were only touched with what the table holds of them."""
