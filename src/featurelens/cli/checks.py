@@ -83,6 +83,8 @@ def torch_advice(stderr: str) -> str:
 def _extras() -> list[Check]:
     wanted = {
         "timm": ("lab", "timm's networks"),
+        "tokenizers": ("clip", "words, with clip:"),
+        "open_clip": ("text", "words, with OpenCLIP's models"),
         "pillow_heif": ("heif", "HEIF photos (iPhone)"),
         "pyarrow": ("table", "Parquet files"),
         "skimage": ("demo", "the demo photos"),
