@@ -51,7 +51,8 @@ def read_vision(file: Path, *, rows: int, cols: int) -> openvino.Model:
     """
     openvino = load_openvino()
     model = read_model(file)
-    if len(model.inputs) != 1 or len(model.inputs[0].partial_shape) != 4:
+    shape = model.inputs[0].partial_shape
+    if len(model.inputs) != 1 or shape.rank.is_dynamic or len(shape) != 4:
         told = ", ".join(f"{name_of(one)} {one.partial_shape}" for one in model.inputs)
         raise BackboneError(f"{file} takes {told}; an image tower takes pixels [batch, 3, row, col].")
     try:
