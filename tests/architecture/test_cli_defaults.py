@@ -78,8 +78,8 @@ DIFFERS_ON_PURPOSE |= {
 }
 # A text with commas there; a recipe already read and a device already picked here.
 DIFFERS_ON_PURPOSE |= {("extract", "layers"), ("pretrain", "recipe"), ("pretrain", "device")}
-DIFFERS_ON_PURPOSE |= {("duplicates", "gallery"), ("label", "gallery")}  # a folder there, an opened gallery here
-DIFFERS_ON_PURPOSE |= {("label", "labels")}  # a text with commas there, or a file
+# A folder there, an opened gallery here; a text with commas there, or a file.
+DIFFERS_ON_PURPOSE |= {("duplicates", "gallery"), ("label", "gallery"), ("label", "labels")}
 DIFFERS_ON_PURPOSE |= {("visualize", "objectives"), ("units", "images"), ("units", "layers")}
 
 
