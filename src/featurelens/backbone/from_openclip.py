@@ -65,7 +65,8 @@ def build(request: Request) -> TorchBackbone:
     identity = f"openclip:{type(net.visual).__name__} {request.rest if not _folder(request) else ''}"
     found = TorchBackbone(net.visual, spec, features=features, pool=pool, device=device, identity=identity)
     texts = _texts(request, found.spec, lambda: net)
-    found.embed_text = texts.embed  # pyright: ignore[reportAttributeAccessIssue]  (a TextBackbone for what it holds)
+    held: Any = found  # a TextBackbone for what it holds, and only then
+    held.texts, held.embed_text = texts, texts.embed
     return found
 
 

@@ -25,13 +25,19 @@ class OpenClipTexts:
         self._lock = threading.Lock()
         self._ready: tuple[Any, Any] | None = None
 
+    def parts(self) -> tuple[Any, Any]:
+        """OpenCLIP's own model and tokenizer."""
+        with self._lock:
+            self._ready = self._ready or (self._network(), self._tokenizer())
+            return self._ready
+
     def embed(self, texts: Sequence[str]) -> Float32[np.ndarray, "text dim"]:
         """The raw (not normalised) embedding of each text, as `encode_text` gives it."""
         check_texts(texts)
         import torch
 
+        net, tokenizer = self.parts()
         with self._lock:
-            net, tokenizer = self._ready = self._ready or (self._network(), self._tokenizer())
             device = next(net.parameters()).device
             found = [np.empty((0, self._dim), np.float32)]
             for start in range(0, len(texts), _BATCH):

@@ -22,7 +22,7 @@ _VECTORS = (
     "embedding",
     "pooler_output",
 )
-_LAST = "last_hidden_state"
+_MAPS = ("map", "last_hidden_state")
 _ACTIVE = ("Relu", "Add", "Convolution", "Gelu", "Swish")
 
 
@@ -63,7 +63,7 @@ def read_vision(file: Path, *, rows: int, cols: int) -> openvino.Model:
         ) from error
     results = model.get_results()
     vector = results[chosen_vector(model, file)].input_value(0)
-    named = [one.input_value(0) for one in results if name_of(one.output(0)) == _LAST]
+    named = [one.input_value(0) for one in results if name_of(one.output(0)) in _MAPS]
     inner = openvino.Model([vector], model.get_parameters(), "image to vector").get_ordered_ops()
     image = next(
         (found for one in [*named, *_last_blocks(inner)] if (found := _as_image(one, rows, cols))), None

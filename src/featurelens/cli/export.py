@@ -19,17 +19,20 @@ class To(StrEnum):
     openvino = "openvino"
     safetensors = "safetensors"
     torch = "torch"
+    clip = "clip"
 
 
 def export(
     backbone: Annotated[
         str,
         typer.Argument(
-            help="embedded, a timm name (resnet50), torchvision:NAME, local-dir:PATH, bundle:DIR."
+            help="embedded, a timm name (resnet50), torchvision:NAME, local-dir:PATH, bundle:DIR, openclip:ARCH/TAG."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
-    to: Annotated[To, typer.Option(help="onnx is a bundle, for bundle:DIR and any ONNX runtime.")] = To.onnx,
+    to: Annotated[
+        To, typer.Option(help="onnx is a bundle, for bundle:DIR and any ONNX runtime; clip is for clip:DIR.")
+    ] = To.onnx,
     fp16: Annotated[bool, typer.Option("--fp16", help="A bundle with weights in half precision.")] = False,
     int8: Annotated[
         bool,
@@ -46,7 +49,7 @@ def export(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Write a network as ONNX bundle, OpenVINO, safetensors or torch.export file, and compare it."""
+    """Write a network as ONNX bundle, OpenVINO, safetensors, torch.export file or clip: folder, and compare it."""
     from featurelens.export import export as write
 
     found = write(
@@ -73,6 +76,8 @@ def export(
 def _use(to: To, backbone: str, folder: Path) -> str:
     if to is To.onnx:
         return f"featurelens index DIR --backbone bundle:{folder}"
+    if to is To.clip:
+        return f"featurelens index DIR --backbone clip:{folder}"
     if backbone.startswith("torchvision:") and to is To.safetensors:
         return f"load_backbone('{backbone}', weights='{folder / 'model.safetensors'}')"
     if to is To.safetensors:

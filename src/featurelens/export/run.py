@@ -19,6 +19,7 @@ from featurelens.export import writers
 from featurelens.export.agreement import Agreement, agreement
 from featurelens.export.bundles import write_small_bundle
 from featurelens.export.pictures import pictures
+from featurelens.export.towers import write_clip
 
 LEAST_IMAGES = 100  # for int8: half of them calibrate, half of them judge
 _WRITERS: dict[str, tuple[Any, str]] = {
@@ -26,6 +27,7 @@ _WRITERS: dict[str, tuple[Any, str]] = {
     "openvino": (writers.write_openvino, "openvino"),
     "safetensors": (writers.write_safetensors, "torch"),
     "torch": (writers.write_torch, "torch"),
+    "clip": (write_clip, "torch"),
 }
 
 
@@ -59,7 +61,8 @@ def export(
     """Write a backbone, by its name, into the new folder `out`, and compare it with the original.
 
     `to`: "onnx" is a bundle, which `bundle:DIR` and any ONNX runtime read; "openvino" and "torch" (torch.export)
-    take uint8 pixels, normalisation included; "safetensors" is the hub's layout. `fp16` stores the weights of
+    take uint8 pixels, normalisation included; "safetensors" is the hub's layout, "clip" an OpenCLIP model with its text tower
+    for `clip:DIR`. `fp16` stores the weights of
     a bundle in half precision. `int8` computes in int8, calibrated on half of at most `limit` of the user's
     `images`, and is refused unless .95 of the 5 nearest neighbours are the same on the other half. Without
     `images` the comparison is over noise. Raises InvalidInput, BackboneError, MissingExtra; then nothing is
