@@ -9,10 +9,12 @@ import pytest
 
 from featurelens import see
 from featurelens.adapt.contrastive import pretrain as train_unlabelled
+from featurelens.adapt.domain import Adapting
 from featurelens.adapt.fused_backbone import fuse_backbones
 from featurelens.adapt.tuning import Tuning
 from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
+from featurelens.cli.adapt import adapt
 from featurelens.cli.assess import assess
 from featurelens.cli.duplicates import duplicates
 from featurelens.cli.explain import explain
@@ -58,6 +60,8 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (pretrain, train_unlabelled),
     (tune, Tuning),
     (tune, load_backbone),
+    (adapt, Adapting),
+    (adapt, load_backbone),
 ]
 # A gallery remembers its backbone, so the command's own default is "the gallery's".
 # The method of `explain` is "similarity" where another image is given.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -241,3 +242,20 @@ def test_a_folder_that_is_not_there_and_only_failures_are_errors(photos, tmp_pat
         choose(photos, ["embedded", "embedded"])
     with pytest.raises(BackboneError, match="no_such_network"):
         choose(photos, ["no_such_network_at_all"], cache=tmp_path)
+
+
+def test_the_shift_to_another_folder_has_its_section_and_its_data(chosen: Choosing) -> None:
+    from featurelens.assess.shift import shift
+
+    first = chosen.study.assessments[0].features
+    moved = first.vectors + np.where(np.arange(12) < 3, 0.0, 0.6).astype(np.float32)
+    other = Features.from_raw(first.ids, moved, first.spec, labels=first.labels)
+    told = replace(chosen, against=Path(f"night {EVIL}"), shifts={first.spec.name: shift(first, other)})
+    page = render(told)
+    assert "How far away is night" in page
+    assert EVIL not in page
+    assert not Page(page).wrong
+    assert "proxy A-distance" in page
+    data = json.loads(json.dumps(report_data(told)))["shift"]
+    assert data["backbones"][first.spec.name]["measures"]["MMD²"]["value"] > 0.1
+    assert "How far away is" not in render(chosen)

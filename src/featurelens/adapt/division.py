@@ -25,7 +25,7 @@ class Division:
 
 
 def codes_of(
-    labels: Sequence[str], *, folder: str = "the images"
+    labels: Sequence[str], *, folder: str = "the images", what: str = "Fine-tuning"
 ) -> tuple[Int64[np.ndarray, "n"], tuple[str, ...]]:
     """Class numbers (-1: no label) and the class names in their order; InvalidInput below two classes.
 
@@ -36,7 +36,7 @@ def codes_of(
     if len(names) < 2:
         found = f"all have the label '{names[0]}'" if names else "none has a label"
         raise InvalidInput(
-            f"Fine-tuning needs two classes or more; of {len(labels)} readable images in {folder} {found}. Put each "
+            f"{what} needs two classes or more; of {len(labels)} readable images in {folder} {found}. Put each "
             "class into a folder of its own (photos/cat/1.jpg), or write metadata.csv with the columns file_name and label."
         )
     number = {name: i for i, name in enumerate(names)}

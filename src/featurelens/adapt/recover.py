@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,31 +50,43 @@ def recovered(file: Path = FOLDER / "model.onnx") -> Descriptor:
 
 
 @torch.no_grad()
-def unfold(network: nn.Module, images: Tensor) -> None:
+def unfold(network: nn.Module, images: Tensor | Iterable[Tensor]) -> None:
     """Give identity batch norms the statistics of normalised `images`, without changing what the network computes.
 
     With mean m and variance v before it, a batch norm of weight √(v + ε) and bias b + m computes what the
-    identity with bias b did; but now it can be trained, since a batch's own statistics come out alike.
+    identity with bias b did; but now it can be trained, since a batch's own statistics come out alike. `images` may
+    come in batches.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    seen: dict[nn.BatchNorm2d, tuple[Tensor, Tensor]] = {}
+    sums: dict[nn.BatchNorm2d, list[Any]] = {norm: [0, 0.0, 0.0] for norm in norms}  # places, values, squares
 
     def note(norm: Any, inputs: tuple[Tensor, ...]) -> None:
-        seen[norm] = (inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3)))
+        values = inputs[0].transpose(0, 1).flatten(1).double()
+        own = sums[norm]
+        own[0] += values.shape[1]
+        own[1], own[2] = own[1] + values.sum(1), own[2] + values.square().sum(1)
 
     hooks = [norm.register_forward_pre_hook(note) for norm in norms]
     try:
-        network.eval()(images)
+        network.eval()
+        for batch in [images] if isinstance(images, Tensor) else images:
+            network(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    for norm, (mean, variance) in seen.items():
+    for norm, (count, total, squares) in sums.items():
+        if not count:
+            continue  # it did not run
         assert norm.running_mean is not None
         assert norm.running_var is not None
+        mean = total / count
+        variance = ((squares - count * mean.square()) / max(1, count - 1)).clamp(min=0)
+        scale = (norm.running_var + norm.eps).sqrt()
+        weight, bias = norm.weight / scale, norm.bias - norm.weight * norm.running_mean / scale
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.add_(mean)
+        norm.weight.copy_(weight * (variance + norm.eps).sqrt())
+        norm.bias.copy_(bias + weight * mean)
 
 
 def scenes(count: int, size: int, *, seed: int = 5) -> Tensor:

@@ -39,18 +39,20 @@ def save_tuned(tuned: Tuned, folder: Path) -> Path:
     about: dict[str, Any] = {"classes": list(tuned.classes), "tuned_from": tuned.source}
     parity = export_bundle(net, folder / BUNDLE, weights=True, about=about)
     figures = metrics(tuned, parity)
-    _write(folder / "metrics.json", json.dumps(figures, indent=2) + "\n")
+    write_text(folder / "metrics.json", json.dumps(figures, indent=2) + "\n")
     if tuned.scores is not None:
         rows = (
             [name, *line] for name, line in zip(tuned.classes, tuned.scores.confusion.tolist(), strict=True)
         )
-        _table(folder / "confusion.csv", ["true \\ said", *tuned.classes], rows)
-    _table(folder / "predictions.csv", ["file_name", "label", "said", "probability"], _predictions(tuned))
+        write_table(folder / "confusion.csv", ["true \\ said", *tuned.classes], rows)
+    write_table(
+        folder / "predictions.csv", ["file_name", "label", "said", "probability"], _predictions(tuned)
+    )
     epochs = [asdict(one) for one in tuned.history]
     if epochs:
-        _table(folder / "history.csv", list(epochs[0]), (list(one.values()) for one in epochs))
-        _write(folder / "curves.svg", curves(tuned.history))
-    _write(folder / "MODEL_CARD.md", model_card(tuned, parity))
+        write_table(folder / "history.csv", list(epochs[0]), (list(one.values()) for one in epochs))
+        write_text(folder / "curves.svg", curves(tuned.history))
+    write_text(folder / "MODEL_CARD.md", model_card(tuned, parity))
     return folder / BUNDLE
 
 
@@ -77,13 +79,15 @@ def _predictions(tuned: Tuned) -> Iterable[Sequence[Any]]:
         yield name, tuned.classes[code], tuned.classes[int(row.argmax())], f"{row.max():.4f}"
 
 
-def _table(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A CSV file, whole or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     writer.writerows(rows)
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """A text file, whole or not at all; odd bytes of file names stay."""
     write_file(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))

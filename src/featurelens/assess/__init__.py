@@ -18,6 +18,7 @@ from featurelens.assess.clusters import Cluster, clusters
 from featurelens.assess.compare import Change, compare, read_report
 from featurelens.assess.copies import Pair, across, copies, two_labels
 from featurelens.assess.distances import class_distances
+from featurelens.assess.domains import DOMAINS, to_domain, write_domain
 from featurelens.assess.findings import Findings, findings
 from featurelens.assess.fusion_gain import FusionGain, fusion_gain
 from featurelens.assess.geometry import alignment, hubness, intrinsic_dimension, uniformity
@@ -29,6 +30,8 @@ from featurelens.assess.probe_linear import few_shot, linear_probe
 from featurelens.assess.report import render, report_data, write_report
 from featurelens.assess.result import Measure
 from featurelens.assess.retrieval import retrieval
+from featurelens.assess.shift import Shift, class_shift, proxy_a_distance, shift
+from featurelens.assess.shift_kernels import coral_distance, mmd, shift_cka
 from featurelens.assess.significance import Paired, holm, paired
 from featurelens.assess.silhouette import silhouette
 from featurelens.assess.spectrum import alpha_req, rankme
@@ -39,6 +42,7 @@ from featurelens.assess.sweep import Choice, sweep
 from featurelens.assess.transferability import logme
 
 __all__ = [
+    "DOMAINS",
     "PERTURBATIONS",
     "Assessment",
     "Change",
@@ -51,6 +55,7 @@ __all__ = [
     "Measure",
     "Pair",
     "Paired",
+    "Shift",
     "Split",
     "Study",
     "Suspect",
@@ -63,9 +68,11 @@ __all__ = [
     "by_ratio",
     "choose",
     "class_distances",
+    "class_shift",
     "clusters",
     "compare",
     "copies",
+    "coral_distance",
     "few_shot",
     "findings",
     "fusion_gain",
@@ -79,21 +86,27 @@ __all__ = [
     "logme",
     "measure",
     "mislabelled",
+    "mmd",
     "neighbour_agreement",
     "paired",
     "pareto",
     "perturb",
+    "proxy_a_distance",
     "rankme",
     "read_report",
     "render",
     "report_data",
     "retrieval",
+    "shift",
+    "shift_cka",
     "silhouette",
     "stability",
     "stability_of",
     "study",
     "sweep",
+    "to_domain",
     "two_labels",
     "uniformity",
+    "write_domain",
     "write_report",
 ]

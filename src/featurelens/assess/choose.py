@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from featurelens.assess.background import background_predicts, border
 from featurelens.assess.extraction import Job, extract_apart, job_of
 from featurelens.assess.findings import Findings, findings
 from featurelens.assess.places import place_for
+from featurelens.assess.shift import Shift, shift
 from featurelens.assess.splits import check_split
 from featurelens.assess.steadiness import Steadiness, overall, steadiness
 from featurelens.assess.study import Cost, Study, study, with_measures
@@ -33,7 +34,8 @@ OnProgress = Callable[[str, int, int], None]
 class Choosing:
     """All that a report shows: the study, the best one's findings, who is how steady, a sweep, what failed.
 
-    `stability` is by backbone: the best under every harm, the others under each kind's middle level.
+    `stability` is by backbone: the best under every harm, the others under each kind's middle level. `shifts` are
+    by backbone, to the folder `against`.
     """
 
     images: Path
@@ -43,6 +45,8 @@ class Choosing:
     sweep: tuple[Choice, ...]
     failed: Mapping[str, str]
     skipped: tuple[tuple[str, str], ...]
+    against: Path | None = None
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
 
 
 def choose(
@@ -55,6 +59,7 @@ def choose(
     device: str = "auto",
     split: str = "folds",
     stable: int = 100,
+    against: Path | None = None,
     cache: Path | None = None,
     seed: int = 0,
     say: Say | None = None,
@@ -65,13 +70,16 @@ def choose(
     Each backbone is one pass in a process of its own, kept in `cache` (default: `place_for(images)`) and
     resumed. One that fails is named in `failed` and stops nothing. `layers` (names, or "auto") and `pooling`
     add a sweep over the best backbone, one more pass of it. `stable` images (0: none) measure how steady
-    every backbone is under small harms. `on_progress` gets what is being done, done and total. Raises
+    every backbone is under small harms. `against`, a folder of another kind of image, adds how far it lies from this
+    one in the features of each backbone. `on_progress` gets what is being done, done and total. Raises
     InvalidInput for a missing folder, no backbone or a split that is none, BackboneError when every backbone
     fails, MissingExtra without scikit-learn.
     """
     tell, step = say or (lambda text: None), on_progress or (lambda what, done, total: None)
     if not images.is_dir():
         raise InvalidInput(f"There is no folder {images}. Give a folder of images.")
+    if against is not None and not against.is_dir():
+        raise InvalidInput(f"There is no folder {against}. Give a folder of images of another kind.")
     if not backbones or len(set(backbones)) != len(backbones):
         raise InvalidInput(f"backbones={list(backbones)}: give at least one, and each only once.")
     check_split(split)
@@ -111,9 +119,10 @@ def choose(
             seed=seed,
             on_progress=partial(step, f"harms {one.name}"),
         )
+    shifts = _shifts(found, jobs, against, cache, failed, seed, tell, step) if against else {}
     seen = findings(best, background=background, seed=seed)
     found = with_measures(found, {name: overall(steady) for name, steady in harmed.items()})
-    return Choosing(images, found, seen, harmed, choices, failed, _skipped(sets))
+    return Choosing(images, found, seen, harmed, choices, failed, _skipped(sets), against, shifts)
 
 
 def _extracted(
@@ -152,6 +161,30 @@ def _swept(
     return tuple(
         sweep(images, backbone, layers, pooling, own=own, cache=folder, seed=seed, on_progress=watch)
     )
+
+
+def _shifts(
+    found: Study,
+    jobs: Mapping[str, Job],
+    against: Path,
+    cache: Path,
+    failed: dict[str, str],
+    seed: int,
+    tell: Say,
+    step: OnProgress,
+) -> dict[str, Shift]:
+    """How far the images of `against` lie from these, by backbone; one that fails is named in `failed`."""
+    shifts: dict[str, Shift] = {}
+    for one in found.assessments:
+        tell(f"Measuring the shift for {one.name}")
+        job = replace(jobs[one.name], images=str(against.resolve()))
+        try:
+            other, _ = extract_apart(job, cache, on_progress=partial(step, one.name))
+            shifts[one.name] = shift(one.features, other, seed=seed)
+        except FeaturelensError as error:
+            failed[f"shift of {one.name}"] = f"Shift of {one.name}: {error}"
+            tell(str(error))
+    return shifts
 
 
 def _skipped(sets: Mapping[str, Features]) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,7 @@ from featurelens.shapes import Float32, UInt8
 
 Pixels = Float32[np.ndarray, "row col 3"]
 Random = np.random.Generator
+Change = Callable[[Pixels, float, Random], Pixels]
 
 
 def noise(pixels: Pixels, level: float, random: Random) -> Pixels:
@@ -39,8 +40,8 @@ def blur(pixels: Pixels, level: float, random: Random) -> Pixels:
 def jpeg(pixels: Pixels, level: float, random: Random) -> Pixels:
     """JPEG artefacts; `level` is 100 minus the quality."""
     file = BytesIO()
-    _image(pixels).save(file, "JPEG", quality=round(100 - level))
-    return _pixels(Image.open(file).convert("RGB"))
+    as_image(pixels).save(file, "JPEG", quality=round(100 - level))
+    return as_pixels(Image.open(file).convert("RGB"))
 
 
 def brightness(pixels: Pixels, level: float, random: Random) -> Pixels:
@@ -59,23 +60,23 @@ def crop(pixels: Pixels, level: float, random: Random) -> Pixels:
     rows, cols = pixels.shape[:2]
     top, left = random.uniform(0, level * rows), random.uniform(0, level * cols)
     window = (left, top, left + (1 - level) * cols, top + (1 - level) * rows)
-    return _pixels(_image(pixels).resize((cols, rows), Image.Resampling.BICUBIC, box=window))
+    return as_pixels(as_image(pixels).resize((cols, rows), Image.Resampling.BICUBIC, box=window))
 
 
 def rotation(pixels: Pixels, level: float, random: Random) -> Pixels:
     """Turned by `level` degrees to either side; the corners show the mirrored image."""
     rows, cols = pixels.shape[:2]
     wide = np.pad(pixels, ((rows // 2, rows // 2), (cols // 2, cols // 2), (0, 0)), mode="reflect")
-    turned = _image(wide).rotate(float(random.choice((-level, level))), Image.Resampling.BICUBIC)
-    return _pixels(turned)[rows // 2 : rows // 2 + rows, cols // 2 : cols // 2 + cols]
+    turned = as_image(wide).rotate(float(random.choice((-level, level))), Image.Resampling.BICUBIC)
+    return as_pixels(turned)[rows // 2 : rows // 2 + rows, cols // 2 : cols // 2 + cols]
 
 
 def scale(pixels: Pixels, level: float, random: Random) -> Pixels:
     """Shrunk by the share `level` and enlarged again: detail is lost."""
     rows, cols = pixels.shape[:2]
     small = (max(1, round(cols * (1 - level))), max(1, round(rows * (1 - level))))
-    image = _image(pixels).resize(small, Image.Resampling.BILINEAR)
-    return _pixels(image.resize((cols, rows), Image.Resampling.BICUBIC))
+    image = as_image(pixels).resize(small, Image.Resampling.BILINEAR)
+    return as_pixels(image.resize((cols, rows), Image.Resampling.BICUBIC))
 
 
 def occlusion(pixels: Pixels, level: float, random: Random) -> Pixels:
@@ -88,7 +89,7 @@ def occlusion(pixels: Pixels, level: float, random: Random) -> Pixels:
     return covered
 
 
-PERTURBATIONS: Mapping[str, tuple[Callable[[Pixels, float, Random], Pixels], tuple[float, ...]]]
+PERTURBATIONS: Mapping[str, tuple[Change, tuple[float, ...]]]
 PERTURBATIONS = MappingProxyType(
     {
         "noise": (noise, (0.01, 0.05, 0.1)),
@@ -126,15 +127,22 @@ def perturb(
     change = PERTURBATIONS[kind][0]
     harmed = np.empty_like(pixels)
     for place, name in enumerate(ids):
-        random = np.random.default_rng([seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
-        result = change(pixels[place].astype(np.float32) / 255, level, random)
-        harmed[place] = np.round(np.clip(result, 0, 1) * 255).astype(np.uint8)
+        harmed[place] = changed(pixels[place], change, level, name=name, seed=seed)
     return harmed
 
 
-def _image(pixels: Pixels) -> Image.Image:
+def changed(
+    pixels: UInt8[np.ndarray, "row col 3"], change: Change, level: float, *, name: str, seed: int = 0
+) -> UInt8[np.ndarray, "row col 3"]:
+    """One image after `change`, with chance that only its name and the seed decide."""
+    random = np.random.default_rng([seed, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
+    result = change(pixels.astype(np.float32) / 255, level, random)
+    return np.round(np.clip(result, 0, 1) * 255).astype(np.uint8)
+
+
+def as_image(pixels: Pixels) -> Image.Image:
     return Image.fromarray(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
 
 
-def _pixels(image: Image.Image) -> Pixels:
+def as_pixels(image: Image.Image) -> Pixels:
     return np.asarray(image, dtype=np.float32) / 255

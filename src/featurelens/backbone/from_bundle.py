@@ -41,6 +41,8 @@ def load(request: Request) -> Backbone:
         arguments=_arguments(bundle),
         classes=len(classes) if classes else None,
     )
+    if bundle.made.get("recoloured"):
+        return _recoloured(request, replace(asked, classes=bundle.made.get("inner_classes")), bundle)
     found = _as_bundle(request, asked, spec)
     if classes:
         found.module.class_names = [str(name) for name in classes]
@@ -52,6 +54,22 @@ def _as_bundle(request: Request, asked: Request, spec: Spec) -> Any:
 
     found = build(asked)
     found.spec = replace(found.spec, name=request.name, fit=spec.fit, licence=spec.licence)
+    return found
+
+
+def _recoloured(request: Request, asked: Request, bundle: Bundle) -> Any:
+    """A network that was adapted to another domain: its own weights, and the map and classifier behind it."""
+    from featurelens.backbone.recoloured import around, unfilled
+    from featurelens.backbone.torch_source import build
+    from featurelens.backbone.weights import load_into
+
+    classes = [str(name) for name in bundle.made["classes"]]
+    network = build(replace(asked, weights=None, pretrained=False))
+    module = unfilled(network, len(classes))
+    load_into(module, bundle.folder / WEIGHTS)
+    found = around(network, module)
+    found.spec = replace(found.spec, name=request.name, fit=bundle.spec.fit, licence=bundle.spec.licence)
+    found.module.class_names = classes  # pyright: ignore[reportArgumentType]
     return found
 
 

@@ -59,6 +59,11 @@ class TorchBackbone:
         self.layout = self._find_layout(spec)
         self.spec = self._probed(spec)
 
+    @property
+    def steps(self) -> tuple[Step, Step]:
+        """How the module's last features, and their embedding, are read."""
+        return self._features, self._pool
+
     def with_module(self, module: nn.Module) -> TorchBackbone:
         """The same reading of another module of this architecture, such as a tuned copy."""
         return TorchBackbone(

@@ -54,6 +54,10 @@ def assess(
     stable: Annotated[
         int, typer.Option(help="Images that are harmed to see how steady each backbone is; 0 leaves it out.")
     ] = 100,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A folder of another kind of image: how far does it lie from this one?"),
+    ] = None,
     map_by: Annotated[
         str, typer.Option("--map", help="The 2-D map of the images: pca, or tsne (needs the extra 'maps').")
     ] = "pca",
@@ -84,6 +88,7 @@ def assess(
             device=device,
             split=split,
             stable=stable,
+            against=against,
             cache=cache,
             seed=seed,
             say=progress.say,
@@ -174,7 +179,17 @@ def _print(chosen: Choosing) -> None:
             f"Best of {len(chosen.sweep)} layers and poolings: {f'{best.layer} {best.pooling}'.strip()}, "
             f"{best.measures[0]}"
         )
+    for name, found in chosen.shifts.items():
+        told = "; ".join(str(one) for one in found.measures.values())
+        typer.echo(f"Shift to {against_name(chosen)} for {short(name)}: {told}")
     _print_faults(chosen)
+
+
+def against_name(chosen: Choosing) -> str:
+    """The other folder's name, safe for a terminal."""
+    from featurelens.cli.terminal import printable
+
+    return printable(chosen.against.name if chosen.against else "")
 
 
 def _columns() -> int:

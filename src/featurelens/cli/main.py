@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from featurelens.cli.adapt import adapt
 from featurelens.cli.assess import assess
 from featurelens.cli.before_after import before_after
 from featurelens.cli.compare import compare
@@ -46,6 +47,7 @@ COMMANDS = {
     "pretrain": pretrain,
     "tune": tune,
     "before-after": before_after,
+    "adapt": adapt,
     "serve": serve,
     "export": export,
     "models": models,

@@ -58,6 +58,10 @@ def report_data(chosen: Choosing) -> dict[str, Any]:
                 for name, steady in chosen.stability.items()
                 for (kind, level), measures in steady.items()
             ],
+            "shift": {
+                "against": None if chosen.against is None else str(chosen.against),
+                "backbones": {name: found.to_json() for name, found in chosen.shifts.items()},
+            },
             "sweep": [
                 vars(c) | {"measures": list(c.measures), "against": c.against and asdict(c.against)}
                 for c in chosen.sweep
