@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from featurelens.images.samples import make_samples
 
     folder = tmp_path_factory.mktemp("page")
-    make_samples(folder / "photos", crops=1)
+    make_samples(folder / "photos", crops=2)
     return folder
 
 

@@ -103,7 +103,7 @@ def network(request: Request) -> Any:
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         try:
-            net = open_clip.create_model(name, pretrained_text=False, **options)
+            net: Any = open_clip.create_model(name, pretrained_text=False, **options)
         except ValueError as error:
             raise BackboneError(f"'{request.name}' cannot be made: {error}") from error
         if request.weights is not None and folder:

@@ -17,10 +17,10 @@ def steps(visual: Any) -> tuple[Step, Step]:
     if isinstance(visual, VisionTransformer):
         return _tokens, _pooled
     if isinstance(visual, TimmModel):
-        return lambda m, x: m.trunk.forward_features(x), lambda m, f: m.head(m.trunk.forward_head(f))
+        return _trunk, _adapted
     if isinstance(visual, ModifiedResNet):
-        return _last_stage, lambda m, f: m.attnpool(f)
-    return lambda m, x: m(x), lambda m, f: f
+        return _last_stage, _attended
+    return lambda module, x: module(x), lambda _, vector: vector
 
 
 def _tokens(visual: Any, x: Tensor) -> Tensor:
@@ -30,6 +30,18 @@ def _tokens(visual: Any, x: Tensor) -> Tensor:
 def _pooled(visual: Any, tokens: Tensor) -> Tensor:
     pooled, _ = visual._pool(tokens)
     return pooled if visual.proj is None else pooled @ visual.proj
+
+
+def _trunk(visual: Any, x: Tensor) -> Any:
+    return visual.trunk.forward_features(x)
+
+
+def _adapted(visual: Any, features: Any) -> Tensor:
+    return visual.head(visual.trunk.forward_head(features))
+
+
+def _attended(visual: Any, stage: Tensor) -> Tensor:
+    return visual.attnpool(stage)
 
 
 def _last_stage(visual: Any, x: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ def tokenizer_json(tokenizer: Any) -> str:
         raise BackboneError(f"The tokenizer {type(tokenizer).__name__} cannot be written as tokenizer.json.")
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    names = {"<start_of_text>": _START, "<end_of_text>": _END}
-    words = {names.get(word, word): number for word, number in tokenizer.encoder.items()}
+    names: dict[str, str] = {"<start_of_text>": _START, "<end_of_text>": _END}
+    words: dict[str, int] = {str(names.get(word, word)): number for word, number in tokenizer.encoder.items()}
     made = Tokenizer(
         models.BPE(
             words,
