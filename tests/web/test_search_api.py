@@ -53,8 +53,10 @@ def test_filters(client, gallery: Gallery):
 
 
 def test_more_and_less(client, gallery: Gallery):
-    found = search(client, ids=[1, 2], less=[9], k=6)
-    assert as_pairs(found) == of_gallery(gallery.search(feedback_vector(gallery, [1, 2], less=[9]), k=6))
+    first, second, *_, last = [hit.id for hit in gallery.images()]
+    found = search(client, ids=[first, second], less=[last], k=6)
+    wanted = feedback_vector(gallery, [first, second], less=[last])
+    assert as_pairs(found) == of_gallery(gallery.search(wanted, k=6))
 
 
 def test_a_box_on_the_query(client, gallery: Gallery):
@@ -107,13 +109,16 @@ def test_a_wrong_query_is_a_problem_in_words(client, query, status, word):
     assert word in problem["detail"]
 
 
-def test_the_line_below_which_nothing_matches_is_told_for_one_whole_image_only(client, monkeypatch):
+def test_the_line_below_which_nothing_matches_is_told_for_one_whole_image_only(
+    client, gallery: Gallery, monkeypatch
+):
+    first, second = (hit.id for hit in gallery.images()[:2])
     monkeypatch.setattr(client.app.state.service.calibrated, "line", lambda: 0.42)
     for query, line in (
-        ({"ids": [1]}, 0.42),
+        ({"ids": [first]}, 0.42),
         ({"image": uri(encoded(1))}, 0.42),
-        ({"ids": [1, 2]}, None),
-        ({"ids": [1], "less": [2]}, None),
-        ({"ids": [1], "box": [0, 0, 0.5, 1]}, None),
+        ({"ids": [first, second]}, None),
+        ({"ids": [first], "less": [second]}, None),
+        ({"ids": [first], "box": [0, 0, 0.5, 1]}, None),
     ):
         assert client.post("/api/v1/search", json=query).json()["nothing_matches_below"] == line
