@@ -69,6 +69,39 @@ def test_on_the_cpu_engine_the_vectors_are_the_same(made: tuple[Path, Any], cach
     assert not again
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "shape"),
+    [
+        ("ModifiedResNet", {"layers": (1, 1, 1, 1), "width": 8, "head_width": 32}, (2, 256, 2, 2)),
+        ("TimmModel", {"timm_model_name": "test_resnet", "timm_pool": "", "timm_proj": "linear"}, None),
+        ("TimmModel", {"timm_model_name": "test_vit", "timm_pool": "token", "timm_proj": "linear"}, None),
+        ("VisionTransformer", {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16}, (2, 17, 64)),
+        (
+            "VisionTransformer",
+            {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16, "attentional_pool": True},
+            (2, 17, 64),
+        ),
+    ],
+)
+def test_every_kind_of_image_tower_in_two_steps_is_itself(
+    kind: str, config: dict[str, Any], shape: tuple[int, ...] | None
+) -> None:
+    from featurelens.backbone.openclip_steps import steps
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tower = open_clip.model._build_vision_tower(
+            16, open_clip.CLIPVisionCfg(image_size=64, **config)
+        ).eval()
+        x = torch.rand(2, 3, 64, 64)
+    assert type(tower).__name__ == kind
+    features, pool = steps(tower)
+    with torch.inference_mode():
+        places = features(tower, x)
+        np.testing.assert_allclose(pool(tower, places), tower(x), rtol=0, atol=1e-5)
+    assert shape is None or tuple(places.shape) == shape
+
+
 def test_random_weights_by_name_are_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from fixtures.clip_nets import CLIP_CONFIG
 

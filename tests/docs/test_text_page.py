@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "text.md").read_text(encoding="utf-8")
+pytestmark = pytest.mark.slow
 NAME = "clip:Xenova/clip-vit-base-patch32"
 
 

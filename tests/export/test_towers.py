@@ -17,6 +17,7 @@ from featurelens.errors import BackboneError
 from featurelens.export import export
 from fixtures.clip_nets import openclip_folder
 
+pytestmark = pytest.mark.slow
 TEXTS = ["a red dress", "", "👗 " * 90]
 ALONE = """
 import sys
