@@ -80,8 +80,17 @@ def silhouette_samples(
     features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"], *, metric: Metric = "cosine"
 ) -> Float64[np.ndarray, "n"]:
     """The silhouette of each row, for class codes 0, 1, 2, ... that are all in use."""
-    counts = np.bincount(codes)
-    totals = _cosine_totals(features, codes) if metric == "cosine" else _euclidean_totals(features, codes)
+    if metric == "euclidean":
+        return _scores(_euclidean_totals(features, codes), codes, np.bincount(codes))
+    return _cosine_scores(features, codes)
+
+
+def _scores(
+    totals: Float64[np.ndarray, "part classes"],
+    codes: Int64[np.ndarray, "part"],
+    counts: Int64[np.ndarray, "classes"],
+) -> Float64[np.ndarray, "part"]:
+    """The silhouettes of some rows from their summed distances to each class, which are used up."""
     rows = np.arange(len(codes))
     own = totals[rows, codes] / np.maximum(counts[codes] - 1, 1)
     totals /= counts
@@ -93,10 +102,10 @@ def silhouette_samples(
     return score
 
 
-def _cosine_totals(
+def _cosine_scores(
     features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n classes"]:
-    """Summed cosine distance of each row to each class: size minus the product with the class's sum."""
+) -> Float64[np.ndarray, "n"]:
+    """Silhouettes by class sums: the summed distance to a class is its size minus the product with its sum."""
     n, counts = len(codes), np.bincount(codes)
     checked(features)
     parts = list(blocks(n, 8 * features.shape[1], budget=BLOCK_BYTES // 4))
@@ -117,12 +126,17 @@ def _cosine_totals(
     for part, (scale, present, of_part) in zip(parts, in_threads(summed, parts), strict=True):
         inverse[part] = scale
         sums[present] += of_part
-    products = in_threads(lambda part: features[part].astype(np.float64, copy=False) @ -sums.T, parts)
-    totals = np.concatenate(list(products))
-    totals *= inverse[:, None]
-    totals += counts
-    totals[np.arange(n), codes] -= inverse == 0
-    return np.maximum(totals, 0, out=totals)
+
+    def scored(part: slice) -> Float64[np.ndarray, "p"]:
+        totals = features[part].astype(np.float64, copy=False) @ -sums.T
+        totals *= inverse[part, None]
+        totals += counts
+        totals[np.arange(len(totals)), codes[part]] -= (
+            inverse[part] == 0
+        )  # a row of zeros is at 1 from itself too
+        return _scores(np.maximum(totals, 0, out=totals), codes[part], counts)
+
+    return np.concatenate(list(in_threads(scored, parts)))
 
 
 def _euclidean_totals(
