@@ -53,9 +53,9 @@ def recovered(file: Path = FOLDER / "model.onnx") -> Descriptor:
 def unfold(network: nn.Module, images: Tensor | Iterable[Tensor]) -> None:
     """Give identity batch norms the statistics of normalised `images`, without changing what the network computes.
 
-    With mean m and variance v before it, a batch norm of weight √(v + ε) and bias b + m computes what the
-    identity with bias b did; but now it can be trained, since a batch's own statistics come out alike. `images` may
-    come in batches.
+    With mean m and variance v before it, a batch norm of weight w √(v + ε) and bias b + w m computes what one of
+    weight w, bias b, mean 0 and variance 1 did; but now it can be trained, since a batch's own statistics come out
+    alike. `images` may come in batches.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     sums: dict[nn.BatchNorm2d, list[Any]] = {norm: [0, 0.0, 0.0] for norm in norms}  # places, values, squares
@@ -81,12 +81,10 @@ def unfold(network: nn.Module, images: Tensor | Iterable[Tensor]) -> None:
         assert norm.running_var is not None
         mean = total / count
         variance = ((squares - count * mean.square()) / max(1, count - 1)).clamp(min=0)
-        scale = (norm.running_var + norm.eps).sqrt()
-        weight, bias = norm.weight / scale, norm.bias - norm.weight * norm.running_mean / scale
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
-        norm.weight.copy_(weight * (variance + norm.eps).sqrt())
-        norm.bias.copy_(bias + weight * mean)
+        norm.bias.add_(norm.weight * mean)
+        norm.weight.mul_((variance + norm.eps).sqrt())
 
 
 def scenes(count: int, size: int, *, seed: int = 5) -> Tensor:

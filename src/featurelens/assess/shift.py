@@ -85,7 +85,7 @@ def shift(source: Features, target: Features, *, paired: bool = False, seed: int
         )
 
 
-def proxy_a_distance(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, seed: int = 0) -> Measure:
+def proxy_a_distance(x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "m d2"], *, seed: int = 0) -> Measure:
     """2 (1 − 2 ε), ε the error of a linear classifier that tells the domains apart (Ben-David et al. 2007).
 
     2: every image gives its domain away; 0: none does. Both sides count alike: of the larger one as many rows are
@@ -118,8 +118,8 @@ def proxy_a_distance(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *
 
 
 def class_shift(
-    x: Float[np.ndarray, "n d"], labels_x: tuple[str, ...] | list[str],
-    y: Float[np.ndarray, "m d"], labels_y: tuple[str, ...] | list[str], *, seed: int = 0,
+    x: Float[np.ndarray, "n d1"], labels_x: tuple[str, ...] | list[str],
+    y: Float[np.ndarray, "m d2"], labels_y: tuple[str, ...] | list[str], *, seed: int = 0,
 ) -> dict[str, Measure]:  # fmt: skip
     """MMD² between the two domains' images of each class that both have, the furthest class first.
 

@@ -20,7 +20,7 @@ SHUFFLES = 50
 Statistic = Callable[[Float64[np.ndarray, "n n"], Bool[np.ndarray, "n"]], float]
 
 
-def mmd(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, seed: int = 0) -> Measure:
+def mmd(x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "m d2"], *, seed: int = 0) -> Measure:
     """Squared maximum mean discrepancy, unbiased, mean over RBF kernels of five widths (Gretton et al. 2012).
 
     0: the same distribution, as far as these kernels see; it may come out a little below. `chance` is its mean when
@@ -38,7 +38,7 @@ def mmd(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, seed: int =
 
 
 def coral_distance(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, relative: bool = False, seed: int = 0
+    x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "m d2"], *, relative: bool = False, seed: int = 0
 ) -> Measure:
     """Squared Frobenius distance of both covariances, over 4 d² (Sun & Saenko 2016).
 
@@ -61,7 +61,7 @@ def coral_distance(
     return _measured(name, x, y, _inner, statistic, protocol, "lower", seed)
 
 
-def shift_cka(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, seed: int = 0) -> Measure:
+def shift_cka(x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "m d2"], *, seed: int = 0) -> Measure:
     """Linear CKA of two sets of images in one feature space: do the same dimensions go together in both? 0 to 1.
 
     CKA compares things that are paired; of two sets of different images these are the dimensions. (Where the images
@@ -81,7 +81,7 @@ def shift_cka(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], *, seed:
 
 
 def _measured(
-    name: str, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"],
+    name: str, x: Float[np.ndarray, "n d1"], y: Float[np.ndarray, "m d2"],
     kernel: Callable[[Float64[np.ndarray, "k d"]], Float64[np.ndarray, "k k"]], statistic: Statistic,
     protocol: str, better: Better, seed: int,
 ) -> Measure:  # fmt: skip

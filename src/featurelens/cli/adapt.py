@@ -41,10 +41,10 @@ def adapt(
     criterion: Annotated[
         str,
         typer.Option(
-            help="What chooses method and epoch without target labels: infomax, density (soft neighbourhoods), "
-            "validation (deep embedded) or reverse."
+            help="What chooses method and epoch without target labels: reverse (teach the source anew "
+            "from the target's classes), infomax, density (soft neighbourhoods) or validation (deep embedded)."
         ),
-    ] = "infomax",
+    ] = "reverse",
     depth: Annotated[
         str,
         typer.Option(

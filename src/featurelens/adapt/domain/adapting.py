@@ -35,7 +35,7 @@ class Adapting:
     """
 
     methods: str = "auto"
-    criterion: str = "infomax"
+    criterion: str = "reverse"
     depth: str = "features"
     stages: int = 1
     epochs: int = 6
