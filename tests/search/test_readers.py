@@ -108,6 +108,7 @@ def test_creating_and_opening_in_wrong_places(tmp_path):
     draw_many(tmp_path / "full", 1)
     with pytest.raises(GalleryError, match=r"is not empty \(it holds '000\.png'\)"):
         Gallery.create(photos, backbone=backbone, at=tmp_path / "full")
+    (photos / ".featurelens" / "assess").mkdir(parents=True)  # what other commands keep there is no stranger
     Gallery.create(photos, backbone=backbone).close()
     with pytest.raises(GalleryError, match="holds a gallery already"):
         Gallery.create(photos, backbone=backbone)

@@ -13,6 +13,8 @@ from featurelens.search.schema import DATABASE, create_database
 from featurelens.search.settings import Settings, write_settings
 
 LOCK = "writer.lock"
+NEIGHBOURS = ("adapt", "assess", "tune", "units")
+"""Results that other commands keep in `.featurelens` beside the images; they hinder no gallery."""
 
 
 def folder_of(path: Path) -> Path:
@@ -56,7 +58,8 @@ def _refuse_bad_place(images: Path, folder: Path) -> None:
             raise GalleryError(
                 f"The gallery cannot be the images folder itself ({folder}); give another at=DIR."
             )
-        strangers = [p.name for p in folder.iterdir() if p.name != LOCK and not p.name.startswith(".")]
+        known = (LOCK, *(NEIGHBOURS if folder.name == GALLERY_FOLDER else ()))
+        strangers = [p.name for p in folder.iterdir() if p.name not in known and not p.name.startswith(".")]
         if strangers:
             raise GalleryError(
                 f"{folder} is not empty (it holds '{strangers[0]}'); give a new or empty folder for the gallery."
