@@ -36,6 +36,8 @@ NETS = {
     "mobilenetv2": (f"local-dir:{SHARED / 'weights' / 'mobilenetv2_100.tflite_in1k'}", "torch"),
 }
 TARGET = 0.02
+SMALL = ("flowers5", "low-light")
+"""Where the network itself learns at the default size."""
 SIDE = 256
 
 
@@ -55,17 +57,15 @@ def _run(given: argparse.Namespace, place: Path) -> None:
     sets = [given.only] if given.only else SETS
     for name in sets:
         draw(SHARED / "data" / name, place / name)
-    for short in [given.net] if given.net else NETS:
-        typed, engine = NETS[short]
-        net = load_backbone(typed, engine=engine, device="cpu")  # pyright: ignore[reportArgumentType]
-        for name in sets:
-            for kind in DOMAINS:
-                found.append(_setting(net, short, name, kind, place, Adapting()))
-                deep = given.full or (name, kind) == ("flowers5", "low-light")
-                if short == "mobilenetv2" and deep:
-                    learnt = "source,deep-coral,mmd,dann,mcc,pseudo" if given.full else "source,mmd,mcc"
-                    slow = Adapting(methods=learnt, depth="network", epochs=6 if given.full else 2)
-                    found.append(_setting(net, short, name, kind, place, slow))
+    nets = [given.net] if given.net else list(NETS)
+    for short in nets:
+        net = load_backbone(NETS[short][0], engine=NETS[short][1], device="cpu")  # pyright: ignore[reportArgumentType]
+        found += [_setting(net, short, name, kind, place, Adapting()) for name in sets for kind in DOMAINS]
+        deep = [(name, kind) for name in sets for kind in DOMAINS if given.full or (name, kind) == SMALL]
+        learnt = "source,deep-coral,mmd,dann,mcc,pseudo" if given.full else "source,mmd,mcc"
+        slow = Adapting(methods=learnt, depth="network", epochs=6 if given.full else 2)
+        if short == "mobilenetv2":
+            found += [_setting(net, short, name, kind, place, slow) for name, kind in deep]
     _tell(found)
 
 

@@ -81,7 +81,7 @@ def closed(method: str, given: Given, adapting: Adapting) -> Candidate:
                 f"'{given.backbone.spec.name}' does not run on torch, which AdaBN needs; choose coral."
             )
         lessons = Photos(given.images, given.domains.ids, base, area=1.0, flip=0.0)
-        own = np.sort(np.random.default_rng(adapting.seed).permutation(len(given.source_rows))[:512])
+        own = np.sort(np.random.default_rng(adapting.seed).permutation(len(given.source_rows))[:256])
 
         def batches(rows: Sequence[int]) -> Iterator[Tensor]:
             return lessons.batches([list(rows[i : i + 64]) for i in range(0, len(rows), 64)])

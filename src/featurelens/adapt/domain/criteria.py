@@ -88,20 +88,21 @@ def reverse_validation(
     logits: Float[np.ndarray, "n target"], target: Float[np.ndarray, "n dim"],
     source: Float[np.ndarray, "m dim"], codes: Int64[np.ndarray, "m"],
 ) -> float:  # fmt: skip
-    """How many source images the target's predicted classes get right again (Zhong et al. 2010, Ganin et al. 2016).
+    """How many source images the target's predictions get right again (Zhong et al. 2010, Ganin et al. 2016).
 
-    The mean of the target images that are called by a class stands for it, and each source image goes to the
+    Each class is the mean of the target images, weighted by its predicted chance, and each source image goes to the
     nearest: right where both domains lie in the same places, and no class has lost its images to another.
 
     >>> rows = np.repeat(np.eye(3), 4, axis=0)
-    >>> reverse_validation(rows, rows, rows, np.repeat([0, 1, 2], 4)), reverse_validation(rows[:, [1, 0, 2]], rows, rows, np.repeat([0, 1, 2], 4))
-    (1.0, 0.3333333333333333)
-    """  # noqa: E501
-    said, middle = logits.argmax(1), target.mean(0, dtype=np.float64)
-    known = np.unique(said)
-    means = np.stack([target[said == code].mean(0, dtype=np.float64) for code in known]) - middle
+    >>> codes = np.repeat([0, 1, 2], 4)
+    >>> [round(reverse_validation(9 * said, rows, rows, codes), 2) for said in (rows, rows[:, [1, 0, 2]])]
+    [1.0, 0.33]
+    """
+    middle = target.mean(0, dtype=np.float64)
+    chances = softmax(logits)
+    means = chances.T @ (target - middle) / np.maximum(chances.sum(0)[:, None], 1e-12)
     near = 2 * (source - middle) @ means.T - (means**2).sum(1)
-    return float((known[near.argmax(1)] == codes).mean())
+    return float((near.argmax(1) == codes).mean())
 
 
 def measured(
@@ -109,10 +110,10 @@ def measured(
     teach: Float[np.ndarray, "a dim"], teach_codes: Int64[np.ndarray, "a"],
     held: Float[np.ndarray, "b dim"], held_logits: Float[np.ndarray, "b target"], held_codes: Int64[np.ndarray, "b"],
 ) -> dict[str, float | None]:  # fmt: skip
-    """All of CRITERIA by name; "validation" is None without held-out source images."""
+    """All of CRITERIA by name, on held-out source images; without any "validation" is None, "reverse" on the others."""
     losses = -np.log(np.maximum(softmax(held_logits.astype(np.float64)), 1e-12))
     losses = losses[np.arange(len(held_codes)), held_codes]
-    source, codes = np.concatenate([teach, held]), np.concatenate([teach_codes, held_codes])
+    source, codes = (held, held_codes) if len(held) else (teach, teach_codes)
     return {
         "infomax": information(logits),
         "density": soft_density(logits),
