@@ -117,6 +117,11 @@ def test_criteria_are_the_papers() -> None:
     assert criteria.information(logits) == pytest.approx(slow.information(logits), rel=1e-9)
     assert criteria.soft_density(logits) == pytest.approx(slow.density(logits), rel=1e-9)
     teach, held, target = (RANDOM.normal(size=(40, 3)) + shift for shift in (0.0, 0.0, 0.8))
+    codes = RANDOM.integers(0, 4, 40)
+    said, rows = RANDOM.normal(size=(40, 4)) + 2 * np.eye(4)[codes], target + np.eye(4, 3)[codes]
+    ours = criteria.reverse_validation(said, rows, held + np.eye(4, 3)[codes], codes)
+    assert ours == slow.reverse(said, rows, held + np.eye(4, 3)[codes], codes)
+    assert ours != slow.reverse(said[::-1], rows, held + np.eye(4, 3)[codes], codes), "a sabotage"
     losses = RANDOM.uniform(0, 2, 40)
     weights = criteria.density_ratio(teach, held, target)
     assert criteria.deep_validation(teach, held, target, losses) == pytest.approx(
