@@ -55,7 +55,7 @@ def test_the_pictures_that_hold_the_thing_come_first_with_the_right_box(gallery,
         assert overlap(one.box, (left / 320, top / 240, right / 320, bottom / 240)) > 0.5
     similarities = [one.hit.similarity for one in found]
     assert similarities == sorted(similarities, reverse=True)
-    assert similarities[1] > similarities[2] + 0.02
+    assert similarities[1] > similarities[2] + 0.05
 
 
 def test_the_whole_query_finds_other_pictures_than_its_part(gallery, query):
@@ -68,6 +68,7 @@ def test_the_query_may_be_an_image_of_the_gallery(gallery):
     for form in (one, one.id, one.path, str(one.path), "planted-left.png"):
         first, *others = search_region(gallery, form, box, k=4)
         assert first.hit.id == one.id
+        assert first.hit.similarity > 0.99, "a part is found where it was taken from"
         assert overlap(first.box, box) > 0.5
         assert "planted-right.png" in {other.hit.name for other in others}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, GalleryFolder, Json
-from featurelens.cli.queries import Box, asked, box_of
+from featurelens.cli.queries import Box, asked, box_of, concepts_of
 from featurelens.cli.terminal import notice, print_json, printable, say, show
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ def search(
     text_weight: Annotated[
         float, typer.Option(help="How much the words count beside images; 1: as much as one image.")
     ] = 1.0,
+    concept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Concept N that 'featurelens concepts' learned: alone, or more of it (N:0.5), less of it (N:-0.5). Repeat "
+            "for more."
+        ),
+    ] = None,
+    concepts: Annotated[
+        Path | None, typer.Option(help="Folder of the concepts. Default: concepts in the gallery's folder.")
+    ] = None,
     box: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +75,7 @@ def search(
     page: Annotated[Path | None, typer.Option(help="Write the page with the pictures to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Find the images that look most like QUERY, or like several images, a part of one, or words.
+    """Find the images that look most like QUERY, or like several images, a part of one, words or a concept.
 
     Words need a gallery that was indexed with a backbone for text: clip:REPO, clip:DIR or openclip:ARCH/TAG.
     """
@@ -75,30 +85,42 @@ def search(
     liked = [asked(text) for text in ([query] if query else []) + (more or [])]
     disliked = [asked(text) for text in less or []]
     words: dict[str, Any] = {"text": text, "less_text": less_text, "text_weight": text_weight}
-    if not liked and (disliked or not (text or less_text)):
-        raise typer.BadParameter("give an image to search with (QUERY or --more IMAGE), or --text WORDS")
-    if box is not None and (len(liked) > 1 or disliked or exact is not None or text or less_text):
+    along = concepts_of(concept or [])
+    if not liked and (disliked or not (text or less_text or along)):
         raise typer.BadParameter(
-            "it is drawn on one image, without --more, --less, --text and --exact", param_hint="--box"
+            "give an image to search with (QUERY or --more IMAGE), --text WORDS or --concept N"
+        )
+    if box is not None and (len(liked) > 1 or disliked or exact is not None or text or less_text or along):
+        raise typer.BadParameter(
+            "it is drawn on one image, without --more, --less, --text, --concept and --exact",
+            param_hint="--box",
         )
     folder = find_gallery(gallery, Path.cwd(), *[one for one in liked if isinstance(one, Path)])
     with Gallery.open(folder, device=device, say=say) as opened:
         limits: Any = {"k": k, "min_similarity": min_similarity, "path": path, "label": label}
         boxes: list[Box] | None = None
+        part: Box | None = None
         line = None
         if box is not None:
-            hits, boxes = _in_region(opened, liked[0], box, limits)
+            hits, boxes, part = _in_region(opened, liked[0], box, limits)
         else:
-            hits = _alike(opened, liked, disliked, limits | words | {"exact": exact})
-            plain = len(liked) == 1 and not (disliked or text or less_text)
+            limits |= words | {"exact": exact}
+            if along:
+                from featurelens.cli.concepts import search_along
+
+                hits = search_along(opened, liked, disliked, concepts, along, limits)
+            else:
+                hits = _alike(opened, liked, disliked, limits)
+            plain = len(liked) == 1 and not (disliked or text or less_text or along)
             line = nothing_matches_below(opened) if plain else None
         if open_page or page:
-            name = " · ".join([*filter(None, [query]), *(more or [])][:1] + _quoted(text, less_text))
+            name = " · ".join([*filter(None, [query]), *(more or [])][:1] + _quoted(text, less_text, along))
             first = liked[0] if liked else None
-            _write_page(opened, name, first, hits, page=page, open_it=open_page)
+            _write_page(opened, name, first, hits, page=page, open_it=open_page, box=part, boxes=boxes)
     if as_json:
         shown = [asdict(hit) | ({"box": boxes[i]} if boxes else {}) for i, hit in enumerate(hits)]
-        asked_for = {"query": query, "more": more or [], "less": less or [], "box": box} | words
+        asked_for = {"query": query, "more": more or [], "less": less or [], "box": box, "concepts": along}
+        asked_for |= words
         print_json(asked_for | {"gallery": folder, "nothing_matches_below": line, "hits": shown})
         return
     if not hits:
@@ -122,20 +144,23 @@ def _alike(
     return search_like(opened, liked, less=disliked, **limits)
 
 
-def _quoted(text: Sequence[str] | None, less: Sequence[str] | None) -> list[str]:
-    return [*(f"“{one}”" for one in text or []), *(f"not “{one}”" for one in less or [])]
+def _quoted(text: Sequence[str] | None, less: Sequence[str] | None, along: Mapping[int, float]) -> list[str]:
+    said = [*(f"“{one}”" for one in text or []), *(f"not “{one}”" for one in less or [])]
+    return said + [f"concept {number} × {weight:g}" for number, weight in along.items()]
 
 
 def _in_region(
     opened: Gallery, query: int | Path, box: str, limits: dict[str, Any]
-) -> tuple[list[Hit], list[Box]]:
+) -> tuple[list[Hit], list[Box], Box]:
+    """The hits, what matches in each, and the part as fractions."""
     from featurelens.images.decode import decode
     from featurelens.search import search_region
 
     file = opened.image(query).path if isinstance(query, int) else query
     whole = decode(file, max_pixels=opened.settings.max_pixels)
-    found = search_region(opened, whole.pixels, box_of(box, (whole.width, whole.height)), **limits)
-    return [one.hit for one in found], [one.box for one in found]
+    part = box_of(box, (whole.width, whole.height))
+    found = search_region(opened, whole.pixels, part, **limits)
+    return [one.hit for one in found], [one.box for one in found], part
 
 
 def hits_table(hits: Sequence[Hit], *, boxes: Sequence[Box] | None = None, weak: bool = False) -> Table:
@@ -171,11 +196,13 @@ def _write_page(
     *,
     page: Path | None,
     open_it: bool,
+    box: Box | None,
+    boxes: Sequence[Box] | None,
 ) -> None:
     from featurelens.web.results_page import write_results_page
 
     target = page or opened.folder / "results.html"
-    write_results_page(target, opened, query, first, hits)
+    write_results_page(target, opened, query, first, hits, box=box, boxes=boxes)
     notice(f"Page: {target}")
     if open_it:
         import webbrowser

@@ -14,7 +14,7 @@ from featurelens.images.decode import decode
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.query import Query
-from featurelens.search.tokens import Box, TokenMaps, cut
+from featurelens.search.tokens import Box, TokenMaps, cut, squares
 from featurelens.search.windows import Scaling, scaling, window_scores
 from featurelens.shapes import Float32, UInt8
 
@@ -110,7 +110,9 @@ def _pixels(gallery: Gallery, query: Query) -> UInt8[np.ndarray, "row col 3"]:
 def _templates(
     maps: TokenMaps, pixels: np.ndarray, box: Box, scale: Scaling
 ) -> list[Float32[np.ndarray, "_ _ channel"]]:
-    """The region's tokens, seen from further and further away: as they would be were it smaller in its picture."""
+    """The region's tokens as its own picture has them, and seen from further and further away: as they would be were
+    it smaller in its picture.
+    """
     rows, cols = pixels.shape[:2]
     left, top, right, bottom = box[0] * cols, box[1] * rows, box[2] * cols, box[3] * rows
     width, height = right - left, bottom - top
@@ -119,15 +121,33 @@ def _templates(
         side = max(width, height) / size
         x, y = (left + right - side) / 2, (top + bottom - side) / 2
         views.append((x / cols, y / rows, (x + side) / cols, (y + side) / rows))
-    tokens = scale.units(maps.of_pixels(pixels, views))
-    grid = tokens.shape[1:3]
-    found = []
+    home = max(squares(cols / rows), key=lambda square: _shared(square, box))
+    own, *tokens = scale.units(maps.of_pixels(pixels, [home, *views]))
+    grid = own.shape[:2]
+    found = [
+        own[
+            _span(home[1], home[3], box[1], box[3], grid[0]), _span(home[0], home[2], box[0], box[2], grid[1])
+        ]
+    ]
     for size, one in zip(SIZES, tokens, strict=True):
         high = _tokens(grid[0] * size * height / max(width, height), grid[0])
         wide = _tokens(grid[1] * size * width / max(width, height), grid[1])
         first, second = (grid[0] - high) // 2, (grid[1] - wide) // 2
         found.append(one[first : first + high, second : second + wide])
     return found
+
+
+def _shared(square: Box, box: Box) -> float:
+    """The area that two boxes have in common."""
+    wide = min(square[2], box[2]) - max(square[0], box[0])
+    return max(0.0, wide) * max(0.0, min(square[3], box[3]) - max(square[1], box[1]))
+
+
+def _span(low: float, high: float, start: float, end: float, tokens: int) -> slice:
+    """The tokens of the stretch from `low` to `high` that lie between `start` and `end`, one at least."""
+    first, last = (round((at - low) / (high - low) * tokens) for at in (start, end))
+    first = min(max(first, 0), tokens - 1)
+    return slice(first, min(max(last, first + 1), tokens))
 
 
 def _tokens(length: float, most: int) -> int:

@@ -14,7 +14,7 @@ from featurelens.backbone.token_grid import Layout, as_map
 from featurelens.errors import LayerError
 from featurelens.see.score import Score, checked
 
-_AT_ONCE = 12
+_FIRST = 12
 
 
 def cam_layer(score: Score, module: nn.Module, x: Tensor, *, layer: str | None = None) -> tuple[str, Layout]:
@@ -36,8 +36,10 @@ def cam_layer(score: Score, module: nn.Module, x: Tensor, *, layer: str | None =
     slopes = _slopes(score, module, x)
     names = list(slopes)
     dead = not any(bool(slope.any()) for slope in slopes.values())  # an untrained head of zeros: an empty map
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
+    start, count = 0, _FIRST
+    while start < len(names):
+        some = names[start : start + count]
+        start, count = start + count, 2 * count  # mostly it is among the first; else few rounds find it
         for name, found in layouts(module, some, size).items():
             if len(found) == 1 and found[0].spatial and _spread(slopes[name], found[0], dead=dead):
                 return name, found[0]
