@@ -96,7 +96,9 @@ def test_the_networks_last_stage_adapts_and_resumes_to_the_same_weights(
     adapting = replace(QUICK, methods=method, depth="network", epochs=2)
     whole = adapt_domain(photos, dim, small, adapting, out=tmp_path / "whole")
     for stop_at in (1, 6):
-        left = iter([True] * (stop_at + 80) + [False] * 999)  # two heads' steps, then some of these
+        left = iter(
+            [True] * (stop_at + 81) + [False] * 999
+        )  # two heads' steps and one look, then some of these
         with pytest.raises(KeyboardInterrupt):
             adapt_domain(
                 photos, dim, small, adapting, out=tmp_path / "cut", keep_going=lambda left=left: next(left)

@@ -180,7 +180,7 @@ def _print(chosen: Choosing) -> None:
             f"{best.measures[0]}"
         )
     for name, found in chosen.shifts.items():
-        told = "; ".join(str(one) for one in found.measures.values())
+        told = ", ".join(f"{one.name} {one.value:.3f}" for one in found.measures.values() if one.defined)
         typer.echo(f"Shift to {against_name(chosen)} for {short(name)}: {told}")
     _print_faults(chosen)
 

@@ -111,6 +111,8 @@ def adapt_domain(
     found = [plain]
     raw: LinearHead | None = None
     for method in methods:
+        if not keep_going():
+            raise KeyboardInterrupt
         if is_closed(method):
             found.append(closed(method, given, adapting))
             continue
