@@ -73,6 +73,12 @@ def test_search_by_id_and_a_page(photos: Path, tmp_path: Path) -> None:
     assert "http" not in text.replace("http-equiv", "")
 
 
+def test_a_part_is_searched_for_and_drawn_into_the_page(photos: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    featurelens("search", "id:1", "--gallery", photos, "--box", "0.1,0.1,0.6,0.6", "-k", "2", "--page", page)
+    assert "marked parts" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
