@@ -41,6 +41,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def an_id(photos: Path) -> str:
+    """One of the gallery's images by its id."""
+    done = featurelens("search", photos / "sky" / "sky-0.png", "--gallery", photos, "-k", "1", "--json")
+    return f"id:{json.loads(done.stdout)['hits'][0]['id']}"
+
+
 def test_a_second_index_run_does_nothing_and_lists_what_is_skipped(photos: Path) -> None:
     done = featurelens("index", photos, "--show-skipped")
     assert done.returncode == 0, done.stderr
@@ -66,7 +72,7 @@ def test_search_finds_the_gallery_from_where_one_stands(photos: Path) -> None:
 
 def test_search_by_id_and_a_page(photos: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    done = featurelens("search", "id:1", "--gallery", photos, "-k", "3", "--page", page)
+    done = featurelens("search", an_id(photos), "--gallery", photos, "-k", "3", "--page", page)
     assert done.returncode == 0, done.stderr
     text = page.read_text()
     assert text.count("<li>") == 3
@@ -75,7 +81,9 @@ def test_search_by_id_and_a_page(photos: Path, tmp_path: Path) -> None:
 
 def test_a_part_is_searched_for_and_drawn_into_the_page(photos: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    featurelens("search", "id:1", "--gallery", photos, "--box", "0.1,0.1,0.6,0.6", "-k", "2", "--page", page)
+    part = ("--box", "0.1,0.1,0.6,0.6")
+    done = featurelens("search", an_id(photos), "--gallery", photos, *part, "-k", "2", "--page", page)
+    assert done.returncode == 0, done.stderr
     assert "marked parts" in page.read_text()
 
 
