@@ -10,6 +10,7 @@ from featurelens.cli.adapt import adapt
 from featurelens.cli.assess import assess
 from featurelens.cli.before_after import before_after
 from featurelens.cli.compare import compare
+from featurelens.cli.concepts import concepts
 from featurelens.cli.demo import demo
 from featurelens.cli.doctor import doctor
 from featurelens.cli.duplicates import duplicates
@@ -42,6 +43,7 @@ COMMANDS = {
     "maps": maps,
     "visualize": visualize,
     "units": units,
+    "concepts": concepts,
     "assess": assess,
     "compare": compare,
     "pretrain": pretrain,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -18,6 +19,23 @@ def asked(text: str) -> int | Path:
     if not text[3:].isdigit():
         raise typer.BadParameter(f"'{text}' is not an id; expected id: and a number, e.g. id:12")
     return int(text[3:])
+
+
+def concepts_of(texts: Sequence[str]) -> dict[int, float]:
+    """`12` or `12:0.5` as concepts and their weights (1 where none is said); BadParameter for what is neither."""
+    found: dict[int, float] = {}
+    for text in texts:
+        number, colon, weight = text.partition(":")
+        try:
+            if not number.isdecimal() or (colon and not weight):
+                raise ValueError
+            found[int(number)] = float(weight) if colon else 1.0
+        except ValueError:
+            raise typer.BadParameter(
+                f"'{text}' is no concept; expected its number, with or without a weight: 12, 12:0.5 or 12:-0.5",
+                param_hint="--concept",
+            ) from None
+    return found
 
 
 def box_of(text: str, size: tuple[int, int]) -> Box:
