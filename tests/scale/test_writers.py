@@ -54,7 +54,7 @@ def assert_once(gallery: Gallery, count: int, skipped: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("writers", "images"), [(2, 60), pytest.param(4, 2000, marks=pytest.mark.slow)], ids=["quick", "slow"]
+    ("writers", "images"), [(2, 60), pytest.param(4, 5000, marks=pytest.mark.slow)], ids=["quick", "slow"]
 )
 def test_writers_at_once_every_row_once(tmp_path: Path, writers: int, images: int) -> None:
     photos, at = tmp_path / "photos", tmp_path / "g.lance"
