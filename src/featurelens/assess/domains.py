@@ -92,8 +92,8 @@ def to_domain(
 
 
 def write_domain(
-    images: Path,
-    out: Path,
+    images: str | Path,
+    out: str | Path,
     kind: str,
     *,
     side: int = 256,
@@ -104,6 +104,7 @@ def write_domain(
 
     Returns how many were written; what cannot be read is left out. Images that lie there already are kept.
     """
+    out = Path(out)
     listed, written = sources(images, None, stamped=False), 0
     for done, one in enumerate(listed, 1):
         file = (out / one.id).with_suffix(".png")
