@@ -68,7 +68,9 @@ class Matched(BaseModel):
 class WordsAndImage(BaseModel):
     """Words, and the image of the gallery that they are compared with."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "a red dress", "id": 2}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "a red dress", "id": 2}]}
+    )
     text: Annotated[str, Field(min_length=1, max_length=2000)]
     id: ID
 
