@@ -128,6 +128,14 @@ def plan(given: argparse.Namespace, rate: float, curve: list[dict[str, Any]]) ->
     print(table([f"{n:,.0f} images", "figure", "how it is had"], lines), "\n")
 
 
+def _milliseconds(seconds: float) -> str:
+    return (
+        f"{1000 * seconds:,.0f} ms"
+        if seconds < math.inf
+        else "not to be had: measure larger tables (--sizes)"
+    )
+
+
 def fitted(curve: list[dict[str, Any]], n: float) -> tuple[float, float]:
     """Latency as a + b sqrt(n), lost recall as a line over log n, by least squares through the measured tables."""
     rows = np.array([one["rows"] for one in curve], float)
@@ -135,13 +143,15 @@ def fitted(curve: list[dict[str, Any]], n: float) -> tuple[float, float]:
     lost = 1 - np.array([one["recall"] for one in curve])
     slope, base = np.polyfit(np.sqrt(rows), seconds, 1)
     grows, start = np.polyfit(np.log(rows), lost, 1)
-    return base + max(0.0, slope) * math.sqrt(n), 1 - max(0.0, start + max(0.0, grows) * math.log(n))
+    # too small tables differ by noise only: better no figure than a flat line over three decades
+    latency = base + slope * math.sqrt(n) if slope * math.sqrt(rows[-1]) > 0.1 * base > 0 else math.inf
+    return latency, 1 - max(0.0, start + max(0.0, grows) * math.log(n))
 
 
 def queues(curve: list[dict[str, Any]], n: float) -> None:
     """Latency that a client sees when queries come at random, for some numbers of searchers and loads."""
     last = curve[-1]
-    median = fitted(curve, n)[0]
+    median = min(fitted(curve, n)[0], last["p50_seconds"]["featurelens"] * math.sqrt(n / last["rows"]))
     # service times are log-normal with the measured spread between p50 and p99
     spread = max(0.05, math.log(last["p99_seconds"] / last["p50_seconds"]["featurelens"]) / 2.326)
     lines = []

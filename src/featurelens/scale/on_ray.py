@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +27,10 @@ from featurelens.search.update import UpdateReport
 
 _AHEAD = 2  # units that wait at an encoder while it works
 _ATTEMPTS = 5  # of a unit, when the machines that do it die
+_PAUSE_S, _REST_S = (
+    2.0,
+    10.0,
+)  # before an encoder that was away is asked again: when no other works, when others do
 
 
 def update_on_ray(
@@ -146,29 +153,48 @@ def _start(ray: Any, team: RayTeam, terms: Terms, most: int) -> list[Any]:
 
 
 def _results(ray: Any, actors: list[Any], units: list[Unit], on_batch: OnBatch) -> Iterator[Done]:
-    """What the units came to, as they are done; each encoder has a few in hand."""
+    """What the units came to, as they are done; each encoder has a few in hand.
+
+    A unit whose encoder has gone is given to another; the encoder rests a while, since it may come back elsewhere.
+    """
     left, running, failed = list(reversed(units)), {}, []
+    tries: Counter[int] = Counter()
+    resting: list[tuple[float, Any]] = []
 
     def give(actor: Any) -> None:
         if left:
             unit = left.pop()
             running[actor.do.remote(unit)] = (actor, unit)
 
+    def wake(now: float) -> None:
+        for entry in [one for one in resting if one[0] <= now]:
+            resting.remove(entry)
+            give(entry[1])
+
     for _ in range(_AHEAD):
         for actor in actors:
             give(actor)
-    while running:
+    while running or left:
+        if not running:
+            time.sleep(_PAUSE_S)
+            wake(math.inf)
         (ready,), _ = ray.wait(list(running), num_returns=1)
         actor, unit = running.pop(ready)
         try:
             done, files = ray.get(ready)
         except ray.exceptions.RayError as error:
-            failed.append((unit.number, str(error).strip().splitlines()[-1]))
-            on_batch(unit.size, unit.size)
-        else:
-            on_batch(files, done.failed)
-            yield done
+            tries[unit.number] += 1
+            if tries[unit.number] < _ATTEMPTS:
+                left.append(unit)
+            else:
+                failed.append((unit.number, str(error).strip().splitlines()[-1]))
+                on_batch(unit.size, unit.size)
+            resting.append((time.monotonic() + _REST_S, actor))
+            continue
+        on_batch(files, done.failed)
+        yield done
         give(actor)
+        wake(time.monotonic())
     if failed:
         raise GalleryError(
             f"{len(failed):,} of {len(units):,} units of work could not be done; the others are committed. The first: "
