@@ -24,6 +24,7 @@ from _harness import report, table
 from PIL import Image
 
 from featurelens.adapt.domain import CRITERIA, Adapting, adapt_domain
+from featurelens.adapt.domain.adapting import AUTO
 from featurelens.adapt.domain.candidates import NONE
 from featurelens.assess.domains import DOMAINS, to_domain
 from featurelens.backbone import load_backbone
@@ -36,6 +37,7 @@ NETS = {
     "mobilenetv2": (f"local-dir:{SHARED / 'weights' / 'mobilenetv2_100.tflite_in1k'}", "torch"),
 }
 TARGET = 0.02
+EVERY = Adapting(methods="coral,adabn,deep-coral,mmd,dann,mcc,pseudo")
 SMALL = ("flowers5", "low-light")
 """Where the network itself learns at the default size."""
 SIDE = 256
@@ -60,7 +62,7 @@ def _run(given: argparse.Namespace, place: Path) -> None:
     nets = [given.net] if given.net else list(NETS)
     for short in nets:
         net = load_backbone(NETS[short][0], engine=NETS[short][1], device="cpu")  # pyright: ignore[reportArgumentType]
-        found += [_setting(net, short, name, kind, place, Adapting()) for name in sets for kind in DOMAINS]
+        found += [_setting(net, short, name, kind, place, EVERY) for name in sets for kind in DOMAINS]
         deep = [(name, kind) for name in sets for kind in DOMAINS if given.full or (name, kind) == SMALL]
         learnt = "source,deep-coral,mmd,dann,mcc,pseudo" if given.full else "source,mmd,mcc"
         slow = Adapting(methods=learnt, depth="network", epochs=6 if given.full else 2)
@@ -98,17 +100,15 @@ def _setting(net: Any, short: str, name: str, kind: str, place: Path, adapting: 
     started, kept = time.perf_counter(), place / "results" / f"{short}-{name}-{kind}-{adapting.depth}.json"
     if kept.exists():
         return json.loads(kept.read_text())
-    adapted = adapt_domain(
-        place / name / "source",
-        place / name / kind,
-        net,
-        adapting,
-        source_store=place / "features" / short / name / "source",
-        target_store=place / "features" / short / name / kind,
-    )
-    assert adapted.change is not None
+    stores = place / "features" / short / name
+    sides, kept_in = (place / name / "source", place / name / kind), (stores / "source", stores / kind)
+    options: dict[str, Any] = dict(zip(("source_store", "target_store"), kept_in, strict=True))
+    adapted = adapt_domain(*sides, net, adapting, **options)
+    taken = adapt_domain(*sides, net, Adapting(), **options) if adapting.depth == "features" else adapted
+    assert taken.change is not None
     assert adapted.best_known is not None
-    best = {c: _best(adapted.tried, c) for c in CRITERIA}
+    cautious = [one for one in adapted.tried if adapting.depth != "features" or one.method in (NONE, *AUTO)]
+    best = {c: _best(cautious, c) for c in CRITERIA}
     methods = {}
     for one in adapted.tried:
         value, so_far = one.criteria[adapting.criterion], methods.get(one.method)
@@ -118,7 +118,7 @@ def _setting(net: Any, short: str, name: str, kind: str, place: Path, adapting: 
     print(f"{short} {name} {kind} {adapting.depth}: {adapted.method}, {seconds:.0f} s", flush=True)
     found = {
         "net": short, "set": name, "domain": kind, "depth": adapting.depth, "seconds": round(seconds, 1),
-        "chosen": adapted.method, "epoch": adapted.epoch, "change": asdict(adapted.change),
+        "chosen": taken.method, "epoch": taken.epoch, "change": asdict(taken.change),
         "accuracy": {m: round(one.target_accuracy or 0.0, 4) for m, one in methods.items()},
         "best": [adapted.best_known.method, adapted.best_known.epoch, round(adapted.best_known.target_accuracy or 0.0, 4)],
         "by": {c: round(one.target_accuracy or 0.0, 4) for c, one in best.items()},
@@ -134,11 +134,7 @@ def _best(tried: Any, criterion: str) -> Any:
 
 
 def _tell(found: list[dict[str, Any]]) -> None:
-    methods = [
-        m
-        for m in (NONE, *Adapting(methods="auto").listed, "source")
-        if any(m in f["accuracy"] for f in found)
-    ]
+    methods = [m for m in (NONE, *EVERY.listed, "source") if any(m in f["accuracy"] for f in found)]
     rows = []
     for f in found:
         low, high = f["change"]["interval"]

@@ -131,8 +131,8 @@ def test_auto_takes_the_best_by_its_criterion_and_no_target_label_plays_a_part(
 ) -> None:
     adapting = replace(QUICK, methods="auto", epochs=2)
     found = adapt_domain(photos, dim, small, adapting)
-    values = [one.criteria["reverse"] for one in found.tried]
-    assert found.chosen.figures.criteria["reverse"] == max(v for v in values if v is not None)
+    values = [one.criteria["infomax"] for one in found.tried]
+    assert found.chosen.figures.criteria["infomax"] == max(v for v in values if v is not None)
     files = sorted(dim.rglob("*.png"))
     blind = adapt_domain(photos, files, small, adapting)
     assert blind.change is None

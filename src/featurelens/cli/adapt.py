@@ -34,8 +34,9 @@ def adapt(
     methods: Annotated[
         str,
         typer.Option(
-            help="auto (all that the backbone allows; the best by --criterion is taken), or some of coral, adabn, "
-            "deep-coral, mmd, dann, mcc, pseudo, source (no adaptation), separated by commas."
+            help="auto (coral, mmd and, where the backbone has batch norm, adabn: the best by --criterion, or "
+            "nothing), or some of coral, adabn, deep-coral, mmd, dann, mcc, pseudo, source (no adaptation), "
+            "separated by commas."
         ),
     ] = "auto",
     criterion: Annotated[
@@ -44,7 +45,7 @@ def adapt(
             help="What chooses method and epoch without target labels: reverse (teach the source anew "
             "from the target's classes), infomax, density (soft neighbourhoods) or validation (deep embedded)."
         ),
-    ] = "reverse",
+    ] = "infomax",
     depth: Annotated[
         str,
         typer.Option(

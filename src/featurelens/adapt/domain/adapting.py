@@ -13,7 +13,8 @@ from featurelens.errors import InvalidInput
 CLOSED = ("coral", "adabn")
 LEARNT = ("source", "deep-coral", "mmd", "dann", "mcc", "pseudo")
 METHODS = (*CLOSED, *LEARNT)
-AUTO = ("coral", "adabn", "deep-coral", "mmd", "dann", "mcc", "pseudo")
+AUTO = ("coral", "adabn", "mmd")
+"""Those that align features and leave predictions alone: among them sure predictions are a sign of a good alignment."""
 WEIGHTS = {"source": 0.0, "deep-coral": 10.0, "mmd": 3.0, "dann": 1.0, "mcc": 1.0, "pseudo": 1.0}
 """How much each method's own loss counts beside the cross-entropy on the source, where nothing is given."""
 DEPTHS = ("features", "network")
@@ -23,11 +24,11 @@ DEPTHS = ("features", "network")
 class Adapting:
     """All that decides an adaptation, given both domains and the backbone.
 
-    `methods`: of METHODS, separated by commas, or "auto" (those that this backbone allows); the best by `criterion`
+    `methods`: of METHODS, separated by commas, or "auto" (those of AUTO that this backbone allows); the best by `criterion`
     is taken, for a method that learns also the best of its epochs. `depth`: "features" learns a linear map of
     embeddings that are extracted once (seconds, any backbone), "network" the last `stages` of a network on torch.
-    `weight` is that of the method's loss, `head_lr` the classifier's learning rate, `lr` that of the map or of the
-    network's last stage (None: 2e-4 and 3e-4), `shrink` CORAL's regularisation, `most` the share of each predicted
+    `weight` is that of the method's loss, `lr` the learning rate of the map or of the network's head (None: 2e-4 and
+    3e-4), `shrink` CORAL's regularisation, `most` the share of each predicted
     class that pseudo-labels take in the end. Raises InvalidInput or UnknownName for values that make no sense.
 
     >>> Adapting(methods="coral,mcc").listed
@@ -35,7 +36,7 @@ class Adapting:
     """
 
     methods: str = "auto"
-    criterion: str = "reverse"
+    criterion: str = "infomax"
     depth: str = "features"
     stages: int = 1
     epochs: int = 6
