@@ -115,7 +115,7 @@ def _setting(net: Any, short: str, name: str, kind: str, place: Path, adapting: 
         if so_far is None or (value or -np.inf) > (so_far.criteria[adapting.criterion] or -np.inf):
             methods[one.method] = one
     seconds = time.perf_counter() - started
-    print(f"{short} {name} {kind} {adapting.depth}: {adapted.method}, {seconds:.0f} s", flush=True)
+    print(f"{short} {name} {kind} {adapting.depth}: {taken.method}, {seconds:.0f} s", flush=True)
     found = {
         "net": short, "set": name, "domain": kind, "depth": adapting.depth, "seconds": round(seconds, 1),
         "chosen": taken.method, "epoch": taken.epoch, "change": asdict(taken.change),
