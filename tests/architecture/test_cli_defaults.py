@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from featurelens import see
+from featurelens.adapt.concepts import find_concepts
 from featurelens.adapt.contrastive import pretrain as train_unlabelled
 from featurelens.adapt.domain import Adapting
 from featurelens.adapt.fused_backbone import fuse_backbones
@@ -16,6 +17,7 @@ from featurelens.assess import choose, write_report
 from featurelens.backbone import load_backbone
 from featurelens.cli.adapt import adapt
 from featurelens.cli.assess import assess
+from featurelens.cli.concepts import concepts
 from featurelens.cli.duplicates import duplicates
 from featurelens.cli.explain import explain
 from featurelens.cli.export import export
@@ -52,6 +54,7 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (visualize, see.maximize),
     (units, see.units),
     (units, see.write_pages),
+    (concepts, find_concepts),
     (assess, choose),
     (assess, write_report),
     (export, export_files),

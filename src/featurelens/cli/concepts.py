@@ -26,13 +26,16 @@ def concepts(
             help="Indexed folder, or its gallery folder. Default: the nearest one from here upwards."
         ),
     ] = None,
-    count: Annotated[int, typer.Option(help="How many concepts to learn.")] = 64,
+    count: Annotated[
+        int | None,
+        typer.Option(help="How many concepts to learn. Default: 64; of few vectors a quarter as many."),
+    ] = None,
     active: Annotated[int, typer.Option(help="How many of them may speak for one image or place.")] = 4,
     of: Annotated[
         str, typer.Option(help="pooled: what whole images are about; patches: what places in them show.")
     ] = "pooled",
     top: Annotated[int, typer.Option(help="Images to show of each concept.")] = 9,
-    steps: Annotated[int, typer.Option(help="Steps of learning, of 512 images or places each.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Steps of learning, of 512 images or places each.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the learning.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the concepts. Default: concepts in the gallery's folder.")
@@ -185,7 +188,7 @@ def _print(found: Concepts) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("concept", justify="right")
     table.add_column("images", justify="right")
-    for title in ["name"] * named + ["label of most exemplars"] * labelled:
+    for title in ["name"] * named + ["label of half or more"] * labelled:
         table.add_column(title, overflow="fold")
     table.add_column("the strongest", overflow="fold")
     for one in by_frequency(found):

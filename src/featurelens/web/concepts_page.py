@@ -42,9 +42,10 @@ def by_frequency(concepts: Concepts) -> list[Concept]:
 
 
 def agreed(concept: Concept) -> tuple[str, int] | None:
-    """The label that most exemplars have and how many do; None without labels."""
+    """The label that at least half of the exemplars have, and how many do; None without such a label."""
     counts = Counter(one.label for one in concept.exemplars if one.label)
-    return counts.most_common(1)[0] if counts else None
+    most = counts.most_common(1)[0] if counts else ("", 0)
+    return most if most[1] > 0 and 2 * most[1] >= len(concept.exemplars) else None
 
 
 def _card(concept: Concept, hits: dict[str, Hit], gallery: Gallery) -> dict[str, Any]:

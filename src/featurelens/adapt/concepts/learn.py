@@ -24,7 +24,7 @@ def learn_dictionary(
     *,
     count: int = 64,
     active: int = 4,
-    steps: int = 1000,
+    steps: int = 500,
     batch_size: int = 512,
     rate: float = 3e-3,
     seed: int = 0,
@@ -39,7 +39,7 @@ def learn_dictionary(
     CPU. Raises InvalidInput for numbers that cannot be.
 
     >>> corners = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
-    >>> found = learn_dictionary(corners, count=3, active=1, steps=200, batch_size=60)
+    >>> found = learn_dictionary(corners, count=3, active=1)
     >>> found.explained(corners) > 0.99
     True
     """

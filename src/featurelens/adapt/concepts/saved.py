@@ -41,7 +41,7 @@ def load(folder: Path) -> Concepts:
     """Read `concepts.npz` of a folder."""
     file = folder / ARRAYS
     try:
-        with np.load(file, allow_pickle=False) as held:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
         told = json.loads(arrays["told"].tobytes())
         if told["version"] != _VERSION:
