@@ -61,9 +61,13 @@ def steered(found: Concepts, features: Features, *, queries: int, weight: float,
 def peer(rows: np.ndarray, count: int, active: int, steps: int) -> tuple[float, float, float] | None:
     """(R², L0, dead share) of overcomplete's TopKSAE; None where it cannot be imported."""
     try:
+        import matplotlib
+        import matplotlib.pyplot as plt
         import torch
+
+        plt.cm.get_cmap = lambda name, *_: matplotlib.colormaps[name]  # 0.3.0 asks for what 3.9 took away
         from overcomplete.sae import TopKSAE, train_sae
-    except (ImportError, AttributeError):  # 0.3.0 asks matplotlib for what 3.9 took away
+    except ImportError:
         return None
     torch.manual_seed(0)
     x = torch.from_numpy((rows - rows.mean(0)) / np.sqrt(((rows - rows.mean(0)) ** 2).sum(1).mean()))
