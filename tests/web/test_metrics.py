@@ -22,10 +22,10 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
-def test_counts_and_times(client):
+def test_counts_and_times(client, gallery):
     before = samples(client.get("/metrics").text)
     for _ in range(3):
-        client.post("/api/v1/search", json={"ids": [1]})
+        client.post("/api/v1/search", json={"ids": [gallery.images()[0].id]})
     client.get('/api/v1/images/"%0A/file')
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
