@@ -116,10 +116,10 @@ def _looks(net: TorchBackbone, image: np.ndarray, layer: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("half", [0, 1])
-def test_at_least_95_per_cent_of_sixty_networks(half: int) -> None:
+@pytest.mark.parametrize("third", [0, 1, 2])
+def test_at_least_95_per_cent_of_sixty_networks(third: int) -> None:
     assert len(NETWORKS) >= 60
-    some = list(NETWORKS.items())[half::2]  # two processes share them
+    some = list(NETWORKS.items())[third::3]  # two processes share them; one may fail in each third
     failed = {name: found for name, size in some if (found := failures(name, size))}
     for name, found in failed.items():
         print(name, *found, sep="\n  ")
