@@ -6,6 +6,7 @@ import math
 from datetime import timedelta
 from typing import Any
 
+from featurelens.errors import GalleryError
 from featurelens.scale.retry import passing
 from featurelens.scale.table import Table
 from featurelens.scale.view import HAVE_VECTORS
@@ -40,7 +41,7 @@ def tend(table: Table, *, always: bool = False, exact_below: int = EXACT_BELOW) 
         try:
             if table.commit(lambda dataset, step=step: step(dataset, always, exact_below)):
                 done.append(name)
-        except Exception as error:
+        except GalleryError as error:
             if always and not passing(error):
                 raise
     return done
