@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from featurelens.backbone.protocol import Backbone, Spec
-from featurelens.errors import InvalidInput
+from featurelens.errors import BackboneError, InvalidInput
 from featurelens.features.extract import extract
 from featurelens.features.progress import OnProgress
 from featurelens.shapes import Float32, UInt8
@@ -39,7 +39,7 @@ class _WithOne:
         return np.concatenate([raw, np.ones((len(raw), 1), np.float32)], axis=1)
 
     def maps(self, pixels: UInt8[np.ndarray, "batch row col 3"]) -> Any:
-        raise NotImplementedError
+        raise BackboneError("Embeddings with a 1 behind them have no map; ask the backbone itself.")
 
 
 def frozen_features(

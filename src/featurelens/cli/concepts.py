@@ -149,6 +149,8 @@ def _words(opened: Gallery) -> Words:
 
 
 def _told(found: Concepts, home: Path, page: Path) -> dict[str, Any]:
+    from featurelens.adapt.concepts.saved import listed
+
     return {
         "concepts": home,
         "page": page,
@@ -161,19 +163,7 @@ def _told(found: Concepts, home: Path, page: Path) -> dict[str, Any]:
         "dead": found.dead,
         "searchable": found.searchable,
         "skipped": [{"image": name, "reason": reason} for name, reason in found.skipped],
-        "found": [
-            {
-                "number": one.number,
-                "name": one.name,
-                "frequency": one.frequency,
-                "strength": one.strength,
-                "exemplars": [
-                    {"image": e.image, "activation": e.activation, "label": e.label, "place": e.place}
-                    for e in one.exemplars
-                ],
-            }
-            for one in found.concepts
-        ],
+        "found": listed(found),
     }
 
 

@@ -72,20 +72,25 @@ def _told(found: Concepts) -> dict[str, Any]:
         "fired": found.fired,
         "searchable": found.searchable,
         "skipped": [list(one) for one in found.skipped],
-        "concepts": [
-            {
-                "number": one.number,
-                "name": one.name,
-                "frequency": one.frequency,
-                "strength": one.strength,
-                "exemplars": [
-                    {"image": e.image, "activation": e.activation, "label": e.label, "place": e.place}
-                    for e in one.exemplars
-                ],
-            }
-            for one in found.concepts
-        ],
+        "concepts": listed(found),
     }
+
+
+def listed(found: Concepts) -> list[dict[str, Any]]:
+    """Every concept with its exemplars as plain values, for JSON."""
+    return [
+        {
+            "number": one.number,
+            "name": one.name,
+            "frequency": one.frequency,
+            "strength": one.strength,
+            "exemplars": [
+                {"image": e.image, "activation": e.activation, "label": e.label, "place": e.place}
+                for e in one.exemplars
+            ],
+        }
+        for one in found.concepts
+    ]
 
 
 def _made(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Concepts:
