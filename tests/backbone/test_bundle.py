@@ -67,6 +67,17 @@ def test_a_bundle_is_replaced_as_a_whole(bundle: Path) -> None:
     np.testing.assert_allclose(open_bundle(bundle, threads=1).embed(PIXELS), wanted, rtol=0, atol=2e-4)
 
 
+def test_a_whole_bundle_that_another_process_may_be_reading_is_left_in_place_when_asked(bundle: Path) -> None:
+    """Two first uses at once: the second to end must not take the files away under the first one's reader."""
+    before = (bundle / "model.onnx").stat().st_ino
+    write_bundle(bundle, SPEC, conv_net, replace_whole=False)
+    assert (bundle / "model.onnx").stat().st_ino == before
+    (bundle / "model.onnx").write_bytes(b"cut")
+    write_bundle(bundle, SPEC, conv_net, replace_whole=False)
+    assert open_bundle(bundle, threads=1).embed(PIXELS).shape == (2, 5)
+    assert sorted(f.name for f in bundle.parent.iterdir()) == ["net"]
+
+
 def edit(bundle: Path, **changes: object) -> None:
     text = json.loads((bundle / "spec.json").read_text())
     (bundle / "spec.json").write_text(json.dumps(text | changes))

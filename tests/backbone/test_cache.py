@@ -14,6 +14,7 @@ import pytest
 
 from featurelens.backbone import cache as keeper
 from featurelens.backbone import load_backbone, torch_source
+from featurelens.backbone.bundle import is_bundle
 from featurelens.backbone.request import Request
 from featurelens.errors import BackboneError
 from fixtures.small_backbone import small
@@ -101,7 +102,7 @@ def test_later_processes_need_no_torch_and_two_first_ones_do_not_disturb_each_ot
     for one in (*both, later):
         np.testing.assert_allclose(one["vectors"], wanted, atol=1e-4)
     (bundle,) = (empty_cache / "bundles").iterdir()
-    assert keeper.is_bundle(bundle)
+    assert is_bundle(bundle)
     assert len(list((empty_cache / "names").iterdir())) == 1
 
 
@@ -140,7 +141,7 @@ def test_what_a_killed_export_leaves_is_not_taken_for_a_bundle(networks: dict, e
     half.mkdir(parents=True)
     (half / "model.onnx").write_bytes(b"half")
     assert keeper.find(REQUEST) is None
-    assert not keeper.is_bundle(half)
+    assert not is_bundle(half)
 
 
 def test_changed_weights_are_another_entry_and_the_old_one_stays(

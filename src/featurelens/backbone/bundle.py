@@ -86,12 +86,14 @@ def write_bundle(
     *,
     write_weights: Callable[[Path], object] | None = None,
     made: Mapping[str, Any] | None = None,
+    replace_whole: bool = True,
 ) -> None:
     """Make a bundle in a temporary folder beside `folder` and rename it: it is whole or not there.
 
     `write_model` gets the path of the ONNX file to write (input `[batch, 3, row, col]` normalised, outputs
     `embedding` and, if the spec has map channels, `map`), `write_weights` that of the safetensors; `made`
-    is kept in `spec.json`. A bundle that lies there already is replaced.
+    is kept in `spec.json`. A bundle that lies there already is replaced; without `replace_whole` only a damaged
+    one is, because another process may be reading the whole one.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
@@ -107,9 +109,19 @@ def write_bundle(
         }
         (part / SPEC).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
         part.chmod(0o755)
-        _move(part, folder)
+        if replace_whole or not is_bundle(folder):
+            _move(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a whole bundle lies in `folder`."""
+    try:
+        read_bundle(folder)
+    except BackboneError:
+        return False
+    return True
 
 
 def _move(part: Path, folder: Path) -> None:

@@ -52,15 +52,6 @@ def folder_for(request: Request, spec: Spec) -> Path:
     return same[0] if same else bundles / f"{_plain(request.rest)}-{spec.fingerprint}"
 
 
-def is_bundle(folder: Path) -> bool:
-    """Whether a whole bundle lies in `folder`."""
-    try:
-        read_bundle(folder)
-    except BackboneError:
-        return False
-    return True
-
-
 def remember(request: Request, folder: Path, *, repo: str | None) -> None:
     """Let `find` answer this request with `folder`; `repo` is the hub repository that the weights are from."""
     entry = {"bundle": folder.name, "request": _wording(request), "source": _source(request, repo)}

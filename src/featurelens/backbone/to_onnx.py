@@ -63,12 +63,14 @@ def export_bundle(
     weights: bool = False,
     edit: Callable[[Path], object] | None = None,
     about: Mapping[str, Any] | None = None,
+    replace_whole: bool = True,
 ) -> Parity:
     """Write the bundle of a CPU torch backbone and return its parity; BackboneError if it does not agree.
 
     With `weights` the bundle also holds `model.safetensors`, so that engine="torch" can load it again.
     `edit` may change the ONNX file (say, store its weights in half precision) before it is compared. `about` is
-    kept in `spec.json`; its `classes` are the names of the classes that the network was given.
+    kept in `spec.json`; its `classes` are the names of the classes that the network was given. `replace_whole` is
+    that of `write_bundle`.
     """
     for package in ("onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
@@ -88,7 +90,12 @@ def export_bundle(
         )
 
     write_bundle(
-        folder, backbone.spec, write_model, write_weights=write_weights if weights else None, made=made
+        folder,
+        backbone.spec,
+        write_model,
+        write_weights=write_weights if weights else None,
+        made=made,
+        replace_whole=replace_whole,
     )
     return Parity(made["cosine"], made["difference"])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featurelens.backbone import cache, offered
-from featurelens.backbone.bundle import open_bundle
+from featurelens.backbone.bundle import is_bundle, open_bundle
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.request import Request, free_cores
 from featurelens.errors import BackboneError, MissingExtra
@@ -69,11 +69,11 @@ def _openclip(request: Request) -> TorchBackbone:
 def _export(request: Request) -> Path:
     network = build(replace(request, device="cpu"))
     folder = cache.folder_for(request, network.spec)
-    if not cache.is_bundle(folder):
+    if not is_bundle(folder):
         from featurelens.backbone.to_onnx import export_bundle
 
         request.say(f"First use of {request.name}: exporting it for the CPU engine (once, some ten seconds).")
-        parity = export_bundle(network, folder)
+        parity = export_bundle(network, folder, replace_whole=False)
         request.say(
             f"Exported to {folder}; against torch on test images: cosine {parity.cosine:.6f}, "
             f"largest difference {parity.difference:.1e} of the largest value."
