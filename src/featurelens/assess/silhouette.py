@@ -80,35 +80,24 @@ def silhouette_samples(
     features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"], *, metric: Metric = "cosine"
 ) -> Float64[np.ndarray, "n"]:
     """The silhouette of each row, for class codes 0, 1, 2, ... that are all in use."""
-    if metric == "euclidean":
-        return _scores(_euclidean_totals(features, codes), codes, np.bincount(codes))
-    return _cosine_scores(features, codes)
-
-
-def _scores(
-    totals: Float64[np.ndarray, "part classes"],
-    codes: Int64[np.ndarray, "part"],
-    counts: Int64[np.ndarray, "classes"],
-) -> Float64[np.ndarray, "part"]:
-    """The silhouettes of some rows from their summed distances to each class, which are used up."""
-    rows = np.arange(len(codes))
-    own = totals[rows, codes] / np.maximum(counts[codes] - 1, 1)
-    totals /= counts
-    totals[rows, codes] = np.inf
-    other = totals.min(axis=1)
+    counts = np.bincount(codes)
+    means = _euclidean_means if metric == "euclidean" else _cosine_means
+    own, other = means(features, codes, counts)
     wider = np.maximum(own, other)
-    score = np.divide(other - own, wider, out=np.zeros_like(own), where=wider > 0)
+    score = np.divide(other - own, wider, out=np.zeros(len(codes)), where=wider > 0)
     score[counts[codes] == 1] = 0
     return score
 
 
-def _cosine_scores(
-    features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"]:
-    """Silhouettes by class sums: the summed distance to a class is its size minus the product with its sum."""
-    n, counts = len(codes), np.bincount(codes)
+def _cosine_means(
+    features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"], counts: Int64[np.ndarray, "classes"]
+) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """Mean distance of each row to the others of its class, and to the nearest other class, by class sums.
+
+    Of a unit row, the mean distance to a class is 1 minus the product with the mean of its unit rows.
+    """
     checked(features)
-    parts = list(blocks(n, 8 * features.shape[1], budget=BLOCK_BYTES // 4))
+    n, parts = len(codes), list(blocks(len(codes), 8 * features.shape[1], budget=BLOCK_BYTES // 4))
 
     def summed(
         part: slice,
@@ -126,17 +115,33 @@ def _cosine_scores(
     for part, (scale, present, of_part) in zip(parts, in_threads(summed, parts), strict=True):
         inverse[part] = scale
         sums[present] += of_part
+    away = -(sums / counts[:, None]).T
 
-    def scored(part: slice) -> Float64[np.ndarray, "p"]:
-        totals = features[part].astype(np.float64, copy=False) @ -sums.T
-        totals *= inverse[part, None]
-        totals += counts
-        totals[np.arange(len(totals)), codes[part]] -= (
-            inverse[part] == 0
-        )  # a row of zeros is at 1 from itself too
-        return _scores(np.maximum(totals, 0, out=totals), codes[part], counts)
+    def compared(part: slice) -> tuple[Float64[np.ndarray, "p"], Float64[np.ndarray, "p"]]:
+        """The products of the part's rows with the mean of their class, and the least with another one."""
+        products, rows = (
+            features[part].astype(np.float64, copy=False) @ away,
+            np.arange(part.stop - part.start),
+        )
+        mine = products[rows, codes[part]]
+        products[rows, codes[part]] = np.inf
+        return mine, products.min(axis=1)
 
-    return np.concatenate(list(in_threads(scored, parts)))
+    mine, nearest = (np.concatenate(found) for found in zip(*in_threads(compared, parts), strict=True))
+    size, itself = counts[codes], inverse == 0  # a row of zeros is at 1 from itself too
+    own = (size * (1 + inverse * mine) - itself) / np.maximum(size - 1, 1)
+    return np.maximum(own, 0), np.maximum(1 + inverse * nearest, 0)
+
+
+def _euclidean_means(
+    features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"], counts: Int64[np.ndarray, "classes"]
+) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """Mean distance of each row to the others of its class, and to the nearest other class."""
+    totals, rows = _euclidean_totals(features, codes), np.arange(len(codes))
+    own = totals[rows, codes] / np.maximum(counts[codes] - 1, 1)
+    totals /= counts
+    totals[rows, codes] = np.inf
+    return own, totals.min(axis=1)
 
 
 def _euclidean_totals(
