@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -31,12 +31,18 @@ class ProceduralPairs:
     """
 
     def __init__(
-        self, *, pool: int, views: int, size: int, refresh: int, seed: int, device: str = "cpu", step: int = 0
-    ) -> None:
+        self, *, pool: int, views: int, size: int, refresh: int, seed: int, device: str = "cpu", step: int = 0,
+        mixture: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self._chunks = max(1, pool // CHUNK)
         self._every = max(1, CHUNK // refresh) if refresh else 0
         self._draw = lambda number: render_tensor(
-            programmes=CHUNK, views=views, size=size, seed=seed * 1_000_003 + number, device=device
+            programmes=CHUNK,
+            views=views,
+            size=size,
+            seed=seed * 1_000_003 + number,
+            device=device,
+            mixture=mixture,
         ).unflatten(0, (CHUNK, views))
         newest = self._newest(step)
         held = sorted(range(max(0, newest - self._chunks), newest), key=lambda number: number % self._chunks)

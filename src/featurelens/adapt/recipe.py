@@ -38,6 +38,9 @@ class Recipe:
     views: int = 2  # renderings of each
     pool_size: int = 96  # pixels
     refresh: int = 8  # programmes renewed per step
+    mixture: dict[str, int] = field(
+        default_factory=dict
+    )  # shares of the procedural ingredients, as `render` has
     augment: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     mean: tuple[float, float, float] = MEAN

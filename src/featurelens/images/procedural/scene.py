@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from featurelens.errors import InvalidInput
 from featurelens.images.procedural.shapes import Shape, draw_shapes, inside
-from featurelens.images.procedural.textures import grid, tiles, uniform
+from featurelens.images.procedural.textures import KINDS, grid, shared_out, tiles, uniform
 
 LEAVES = 28
+SCENES = {"objects": 55, "leaves": 30, "surfaces": 15}
 
 
 def palette(count: int, source: torch.Generator) -> Tensor:
@@ -210,13 +213,25 @@ def objects(programmes: int, views: int, size: int, library: Tensor, source: tor
     return place(canvas, here, draw_shapes(count, source), at, library, looks(count, len(library), source))
 
 
-def draw(*, programmes: int, views: int, size: int, seed: int, device: Any = "cpu") -> Tensor:
-    """See `render`; uint8 `[programme * view, 3, row, col]`. Half objects, a third leaves, the rest textures."""
+def draw(
+    *, programmes: int, views: int, size: int, seed: int, device: Any = "cpu", mixture: Mapping[str, int]
+) -> Tensor:
+    """See `render`; uint8 `[programme * view, 3, row, col]`."""
+    shares = SCENES | {name: share for name, share in mixture.items() if name in SCENES}
+    unknown = sorted(mixture.keys() - SCENES.keys() - KINDS.keys())
+    if unknown or min(mixture.values(), default=0) < 0:
+        raise InvalidInput(
+            f"The mixture {dict(mixture)} needs shares of 0 or more of {', '.join([*SCENES, *KINDS])}."
+        )
+    if not any(shares.values()) or not any(mixture.get(name, 1) for name in KINDS):
+        raise InvalidInput(
+            f"The mixture {dict(mixture)} leaves nothing to draw: keep a kind of scene ({', '.join(SCENES)}) "
+            f"and a kind of texture ({', '.join(KINDS)})."
+        )
     source = torch.Generator(device=device).manual_seed(seed)
-    library = tiles(max(48, programmes), size, source)
-    with_object = programmes * 55 // 100
-    with_leaves = (programmes - with_object) * 2 // 3
-    plain = programmes - with_object - with_leaves
+    library = tiles(max(48, programmes), size, source, mixture)
+    with_object, others = shared_out(programmes, [shares["objects"], shares["leaves"] + shares["surfaces"]])
+    with_leaves, plain = shared_out(others, [shares["leaves"], shares["surfaces"]]) if others else (0, 0)
     parts = []
     if with_object:
         parts.append(objects(with_object, views, size, library, source).unflatten(0, (-1, views)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -101,11 +102,31 @@ def warp(tiles: Tensor, source: torch.Generator) -> Tensor:
     return F.grid_sample(tiles, where, padding_mode="reflection", align_corners=False)
 
 
-def tiles(count: int, size: int, source: torch.Generator) -> Tensor:
-    """`count` shuffled tiles of all kinds, `[tile, 3, row, col]` in [0, 1]."""
-    parts = [count * 35 // 100, count * 25 // 100, count * 20 // 100]
-    parts.append(count - sum(parts))
-    kinds = (spectra, networks, gratings, cells)
-    made = torch.cat([kind(n, size, source) for kind, n in zip(kinds, parts, strict=True) if n])
+KINDS = {
+    "spectra": (spectra, 35),
+    "networks": (networks, 25),
+    "gratings": (gratings, 20),
+    "cells": (cells, 20),
+}
+
+
+def tiles(count: int, size: int, source: torch.Generator, shares: Mapping[str, int]) -> Tensor:
+    """`count` shuffled tiles of the kinds by their shares, `[tile, 3, row, col]` in [0, 1]."""
+    numbers = shared_out(count, [shares.get(name, share) for name, (_, share) in KINDS.items()])
+    made = torch.cat(
+        [kind(n, size, source) for (kind, _), n in zip(KINDS.values(), numbers, strict=True) if n]
+    )
     order = torch.randperm(count, generator=source, device=source.device)
     return warp(made[order], source)
+
+
+def shared_out(count: int, shares: Sequence[int]) -> list[int]:
+    """`count` things in parts of these shares, rounded down; the last share that is not zero gets the rest.
+
+    >>> shared_out(64, [35, 25, 20, 20])
+    [22, 16, 12, 14]
+    """
+    parts = [count * share // sum(shares) for share in shares]
+    last = max(n for n, share in enumerate(shares) if share)
+    parts[last] += count - sum(parts)
+    return parts
