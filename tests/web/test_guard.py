@@ -13,6 +13,7 @@ import pytest
 from featurelens.web.app import make_app
 from featurelens.web.guard import Guard
 from featurelens.web.limits import Limits
+from featurelens.web.tokens import Tokens
 from fixtures.drawn import draw_many
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
@@ -205,7 +206,7 @@ def test_a_long_body_is_refused_before_it_is_read(tmp_path):
 
 def test_many_bodies_at_once_are_refused(tmp_path):
     with called(small(tmp_path, bodies=5_000)) as client:
-        assert client.post("/api/v1/search", content=b"x" * 6_000).status_code == 503
+        assert client.post("/api/v1/search", content=b"x" * 6_000).status_code == 429
         assert client.post("/api/v1/search", json={"ids": [1]}).status_code == 200  # what was held is let go
 
 
@@ -231,6 +232,6 @@ def test_the_guard_speaks_http_only():
     async def app(scope, receive, send):
         reached.append(scope["type"])
 
-    guard = Guard(app, token=None)
+    guard = Guard(app, tokens=Tokens())
     asyncio.run(guard({"type": "websocket"}, None, None))  # pyright: ignore[reportArgumentType]
     assert reached == []

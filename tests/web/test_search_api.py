@@ -113,7 +113,7 @@ def test_the_line_below_which_nothing_matches_is_told_for_one_whole_image_only(
     client, gallery: Gallery, monkeypatch
 ):
     first, second = (hit.id for hit in gallery.images()[:2])
-    monkeypatch.setattr(client.app.state.service.calibrated, "line", lambda: 0.42)
+    monkeypatch.setattr(client.app.state.current.service.calibrated, "line", lambda: 0.42)
     for query, line in (
         ({"ids": [first]}, 0.42),
         ({"image": uri(encoded(1))}, 0.42),

@@ -114,7 +114,7 @@ def torch_client(tmp_path_factory):
     draw_many(folder, 6)
     network = small()
     app = make_app(filled(folder, network))
-    app.state.service.lab.fresh = lambda: network
+    app.state.current.service.lab.fresh = lambda: network
     with called(app) as client:
         yield client, network, folder
 

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featurelens.cli.galleries import find_gallery, open_or_create
 from featurelens.cli.options import Device
-from featurelens.cli.terminal import notice, say
+from featurelens.cli.terminal import say
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from featurelens.search import Gallery
 
+_LOOK_S = 2.0
 _LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+class Kind(StrEnum):
+    """How the log is written."""
+
+    text = "text"
+    json = "json"
 
 
 def serve(
@@ -37,48 +49,84 @@ def serve(
         list[str] | None,
         typer.Option(help="A name under which the service may be asked for; repeat for more."),
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Tokens, one a line; the file is read again when it changes, and any of them is right."
+        ),
+    ] = None,
     update: Annotated[
         bool, typer.Option(help="Index new and changed images in the background at the start.")
     ] = True,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    latency: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Seconds that a query may be foreseen to take before it is refused (429). Default: about four times "
+            "what one takes in quiet times.",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Requests a second from each client; more are refused (429)."),
+    ] = None,
+    burst: Annotated[int, typer.Option(min=1, help="So many of them may come at once (with --rate).")] = 200,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until a request is given up (504).")
+    ] = 60.0,
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds that requests have to end in after SIGTERM or Ctrl-C.")
+    ] = 30.0,
+    log: Annotated[
+        Kind, typer.Option(help="text: warnings; json: also every request, one JSON object a line.")
+    ] = Kind.text,
     device: Device = "auto",
 ) -> None:
     """Serve a gallery: pages to search and see it, and a REST service, on this machine."""
-    if host not in _LOCAL and not token:
+    if host not in _LOCAL and not token and not token_file:
         raise typer.BadParameter(
-            f"{host} can be reached from other machines; set a token (--token, or FEATURELENS_TOKEN)",
+            f"{host} can be reached from other machines; set a token (--token, FEATURELENS_TOKEN or --token-file)",
             param_hint="--host",
         )
     from urllib.parse import quote
 
-    import uvicorn
-    from rich.markup import escape
+    from featurelens.web.early import Early
+    from featurelens.web.limits import Limits
+    from featurelens.web.logs import set_up
+    from featurelens.web.server import Server
+    from featurelens.web.tokens import Tokens
 
-    from featurelens.web.app import make_app
-    from featurelens.web.work import start_index
+    set_up(log.value)
+    if images is None:
+        find_gallery(None, Path.cwd())
+    tokens = Tokens(token, token_file)
+    limits = Limits(latency_s=latency, answer_s=timeout, rate=rate, burst=burst)
+    hosts = [*(allow_host or []), host]
 
-    gallery = _gallery(images, device)
-    app = make_app(gallery, token=token, hosts=[*(allow_host or []), host], device=device)
-    if update:
-        start_index(app.state.service)
+    def make() -> FastAPI:
+        from featurelens.web.app import make_app
+        from featurelens.web.work import start_index
+
+        gallery = _gallery(images, device)
+        app = make_app(gallery, token=tokens, hosts=hosts, limits=limits, device=device, look_s=_LOOK_S)
+        if update:
+            start_index(app.state.current.service)
+        meanwhile = " New ones are indexed meanwhile." if update else ""
+        say(f"{len(gallery):,} images, {gallery.spec.name}.{meanwhile} Ctrl-C ends it.")
+        return app
+
     listening = _listening(host, port)
     number = listening.getsockname()[1]
     named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     link = f"http://{named}:{number}/" + (f"?token={quote(token, safe='')}" if token else "")
     print(link, flush=True)
-    meanwhile = " New ones are indexed meanwhile." if update else ""
-    notice(f"{len(gallery):,} images, {escape(gallery.spec.name)}.{meanwhile} Ctrl-C ends it.")
     if open_page:
         import webbrowser
 
         webbrowser.open(link)
-    config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=3, server_header=False, limit_concurrency=512
-    )
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # the usual way to end a server; jobs have been stopped, what they did is saved
-        return
+    early = Early(make, tokens=tokens, hosts=hosts, limits=limits)
+    Server(early, drain_s=drain).serve_on(listening)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -96,7 +144,6 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _gallery(images: Path | None, device: str) -> Gallery:
-    from featurelens.cli.galleries import find_gallery, open_or_create
     from featurelens.search import Gallery
 
     if images is None:

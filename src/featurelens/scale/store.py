@@ -72,6 +72,10 @@ class LanceStore:
         settings = Settings(source.place, spec, exact, max_pixels, new_epoch())
         return cls(Table.create(address, spec.dim, metadata_of(settings, source)), settings, source)
 
+    def replaced(self) -> bool:
+        """Whether the table was made anew; who asks goes on reading the state before."""
+        return self.table.replaced()
+
     def move(self, images: Any) -> None:
         """The images lie there now; the next update remembers it. InvalidInput for images of another kind."""
         source = source_of(images)

@@ -37,6 +37,7 @@ class Table:
         self._dataset = self._first_look(say)
         self._looked = time.monotonic()
         self._epoch = _epoch(self._dataset.schema.metadata)
+        self._stays = self._replaced = False
 
     @classmethod
     def create(cls, address: str, dim: int, metadata: Mapping[bytes, bytes]) -> Table:
@@ -70,6 +71,14 @@ class Table:
             if self.version is None and not patient:
                 self._refresh()
             return self._dataset
+
+    def replaced(self) -> bool:
+        """Whether the table was made anew for another backbone; who asks goes on reading what was there before."""
+        with self._lock:
+            self._stays = True
+            if self.version is None and not self._replaced:
+                self._refresh()
+            return self._replaced
 
     def refresh(self) -> Any:
         """The same, looked for now."""
@@ -174,6 +183,9 @@ class Table:
             if number != self._dataset.version:
                 newer = again(lambda: self._dataset.checkout_version(number))
                 if _epoch(newer.schema.metadata) != self._epoch:
+                    self._replaced = True
+                    if self._stays:
+                        return
                     raise GalleryError(f"{self.address} was made anew for another backbone; open it again.")
                 self._dataset = newer
         except (OSError, RuntimeError, ValueError) as error:

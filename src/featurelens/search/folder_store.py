@@ -19,6 +19,7 @@ from featurelens.search.hit import Hit
 from featurelens.search.place import folder_of, make_folder
 from featurelens.search.query import Query, stored_vector
 from featurelens.search.reader import Reader
+from featurelens.search.schema import DATABASE
 from featurelens.search.settings import Settings, new_epoch, read_settings
 from featurelens.search.store import Images, one_folder
 from featurelens.search.thumbnails import Original, original_of
@@ -31,8 +32,10 @@ class FolderStore:
     """One process writes at a time (a second gets GalleryBusy), any number read."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.address, self._lock = folder, str(folder), RLock()
+        self.address, self._lock = str(folder), RLock()
+        self.folder = folder = folder.resolve()  # a link that leads elsewhere later on changes nothing here
         with explained(folder):
+            self._file = _file_at(folder)
             self._reader = Reader(folder)
             try:
                 self.settings: Settings = read_settings(self._reader.connection, folder)
@@ -61,6 +64,13 @@ class FolderStore:
         root = one_folder(images)
         settings = Settings(root.absolute(), spec, exact, max_pixels, new_epoch())
         return cls(make_folder(root, Path(place) if place else None, settings))
+
+    def replaced(self) -> bool:
+        """Whether another database lies at the address now."""
+        try:
+            return _file_at(Path(self.address)) != self._file
+        except OSError:  # away at the moment
+            return False
 
     def move(self, images: Images) -> None:
         """The images lie there now; the next update remembers it."""
@@ -118,3 +128,8 @@ class FolderStore:
         """Close the database."""
         with self._lock:
             self._reader.close()
+
+
+def _file_at(folder: Path) -> tuple[int, int]:
+    about = os.stat(folder / DATABASE)
+    return about.st_dev, about.st_ino

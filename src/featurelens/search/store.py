@@ -76,6 +76,10 @@ class Store(Protocol):
         """What searches it."""
         ...
 
+    def replaced(self) -> bool:
+        """Whether another gallery lies at the address now; who asks goes on reading the one that was opened."""
+        ...
+
     def move(self, images: Images) -> None:
         """The images lie there now; InvalidInput if nothing does."""
         ...

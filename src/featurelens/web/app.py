@@ -10,11 +10,16 @@ from fastapi import FastAPI
 
 from featurelens import __version__
 from featurelens.search import Gallery
+from featurelens.web.current import Current
 from featurelens.web.described import describe
+from featurelens.web.gate import ENGINE, Door, Gate
 from featurelens.web.guard import Guard
+from featurelens.web.keeper import Keeper
+from featurelens.web.lane import Lane
 from featurelens.web.limits import Limits
-from featurelens.web.metrics import Metered
+from featurelens.web.metrics import Metered, Meters
 from featurelens.web.problems import add_handlers
+from featurelens.web.rates import RateLimit, Rates
 from featurelens.web.routes import (
     duplicates,
     explain,
@@ -30,36 +35,62 @@ from featurelens.web.routes import (
 )
 from featurelens.web.routes.pages import add_pages
 from featurelens.web.service import Service
+from featurelens.web.tokens import Tokens
 
-SUBJECTS = (search, images, uploads, explain, inside, layout, duplicates, quality, jobs, openai, ops)
+SUBJECTS = (
+    search,
+    images,
+    uploads,
+    explain,
+    inside,
+    layout,
+    duplicates,
+    quality,
+    jobs,
+    openai,
+    ops,
+)
 _ABOUT = "Search, see and assess a gallery of images. Pages on the same address use nothing but this service."
 
 
 def make_app(
     gallery: str | os.PathLike[str] | Gallery,
     *,
-    token: str | None = None,
+    token: str | Tokens | None = None,
     hosts: Collection[str] = (),
     limits: Limits | None = None,
     device: str = "auto",
+    look_s: float | None = None,
 ) -> FastAPI:
     """The app of a gallery (or of the folder that holds one); any ASGI server runs it.
 
-    It answers only under the names 127.0.0.1, localhost and `hosts`. With a `token` every request must bring
-    it, and any address is good; without one, let it listen on this machine only. Raises GalleryError.
+    It answers only under the names 127.0.0.1, localhost and `hosts`. With a `token`, or several Tokens, every request must
+    bring one, and any address is good; without, let it listen on this machine only. `look_s`: warm up behind the first
+    requests, and look so often whether another gallery lies at the address, which is then served instead. Raises
+    GalleryError.
     """
     rules = limits or Limits()
+    tokens = token if isinstance(token, Tokens) else Tokens(token)
     opened = gallery if isinstance(gallery, Gallery) else Gallery.open(gallery, device=device)
-    service = Service(opened, limits=rules, token=token, device=device)
+
+    def made(gallery: Gallery, before: Service | None = None) -> Service:
+        uploads = before.uploads if before else None
+        return Service(gallery, limits=rules, exposed=bool(tokens), device=device, uploads=uploads)
+
+    current, door, lane, meters = Current(made(opened)), Door(), Lane(rules), Meters()
+    keeper = Keeper(current, door, made, look_s=look_s) if look_s else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         from anyio import to_thread
 
         to_thread.current_default_thread_limiter().total_tokens = 96
-        service.decoder.warm_up()
+        if keeper is not None:
+            keeper.start()
         yield
-        await to_thread.run_sync(service.close)
+        if keeper is not None:
+            await to_thread.run_sync(keeper.close)
+        await to_thread.run_sync(current.close)
 
     app = FastAPI(
         title="featurelens",
@@ -69,12 +100,16 @@ def make_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.service = service
+    state = app.state
+    state.current, state.door, state.lane, state.meters, state.keeper = current, door, lane, meters, keeper
     for subject in SUBJECTS:
         app.include_router(subject.router)
-    describe(app, token=bool(token))
+    describe(app, token=bool(tokens))
     add_pages(app)
     add_handlers(app)
-    app.add_middleware(Metered, meters=service.meters)
-    app.add_middleware(Guard, token=token, hosts=hosts, limits=rules)
+    app.add_middleware(Gate, current=current, door=door, lane=lane, limits=rules)
+    if rules.rate is not None:
+        app.add_middleware(RateLimit, rates=Rates(rate=rules.rate, burst=rules.burst))
+    app.add_middleware(Metered, meters=meters, known=ENGINE)
+    app.add_middleware(Guard, tokens=tokens, hosts=hosts, limits=rules)
     return app

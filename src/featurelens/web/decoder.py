@@ -15,7 +15,7 @@ from featurelens.errors import ImageError
 from featurelens.images.fit import Fit
 from featurelens.web.decode_child import receive, send
 from featurelens.web.limits import Limits
-from featurelens.web.problems import Problem
+from featurelens.web.problems import busy
 from featurelens.web.uploads import Upload
 
 SHOWN = 1024
@@ -33,7 +33,7 @@ class Decoder:
     """A few processes that decode; those that take too long or die are replaced."""
 
     def __init__(self, fit: Fit, *, exact: bool, max_pixels: int, limits: Limits) -> None:
-        self._fit, self._limits = fit, limits
+        self.fit, self._limits = fit, limits
         self._about = {
             "fit": asdict(fit),
             "exact": exact,
@@ -50,9 +50,9 @@ class Decoder:
         self._idle.put(self._started())
 
     def decode(self, data: bytes) -> Upload:
-        """The image; ImageError if it is none, a 422 problem if decoding it hangs or crashes, 503 if many wait."""
+        """The image; ImageError if it is none, a 422 problem if decoding it hangs or crashes, 429 if many wait."""
         if not self._waiting.acquire(blocking=False):
-            raise Problem(503, "Too many images wait to be decoded; try again in a moment.")
+            raise busy("Too many images wait to be decoded")
         try:
             with self._slots:
                 return self._decoded(data)
@@ -91,8 +91,8 @@ class Decoder:
             self._idle.put(process)
         if "reason" in told:
             raise ImageError(told["reason"])
-        pixels = np.frombuffer(fitted, np.uint8).reshape(self._fit.rows, self._fit.cols, 3)
-        return Upload(data, told["width"], told["height"], pixels, shown)
+        pixels = np.frombuffer(fitted, np.uint8).reshape(self.fit.rows, self.fit.cols, 3)
+        return Upload(data, told["width"], told["height"], pixels, shown, self.fit)
 
     def _taken(self) -> subprocess.Popen[bytes]:
         while True:

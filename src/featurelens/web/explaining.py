@@ -14,7 +14,7 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import MissingExtra
-from featurelens.web.problems import Problem
+from featurelens.web.problems import Problem, busy
 from featurelens.web.shown import model_name
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Lab:
     def use(self, key: Any, work: Callable[[TorchBackbone], T]) -> T:
         """What `work` makes of the network, or made of it before under this key.
 
-        A 501 problem (field `extra`) without torch, 409 for a network that has no gradients, 503 if many wait.
+        A 501 problem (field `extra`) without torch, 409 for a network that has no gradients, 429 if many wait.
         """
         with self._turn():
             if key not in self._kept:
@@ -99,7 +99,7 @@ class Lab:
     def _turn(self) -> Iterator[None]:
         """One caller at a time; few may wait, or they would take the threads that answer searches."""
         if not self._waiting.acquire(blocking=False):
-            raise Problem(503, "Many explanations are being made; try again in a moment.")
+            raise busy("Many explanations are being made", 2)
         try:
             with self._lock:
                 yield

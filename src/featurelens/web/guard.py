@@ -7,8 +7,6 @@ the answers; the checks of Host, Origin and Sec-Fetch-Site shut both out.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +18,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurelens.web.limits import Limits
-from featurelens.web.problems import Problem, answer
+from featurelens.web.problems import Problem, answer, busy
+from featurelens.web.tokens import Tokens
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 COOKIE = "featurelens_token"
@@ -44,15 +43,13 @@ _HEADERS = {
 class Guard:
     """ASGI middleware around the whole app; `hosts` are the names under which it may be asked for.
 
-    With a `token` every address counts as a name, for then a stranger lacks the token.
+    With `tokens` every address counts as a name, for then a stranger lacks the token.
     """
 
     def __init__(
-        self, app: ASGIApp, *, token: str | None, hosts: Collection[str] = (), limits: Limits | None = None
+        self, app: ASGIApp, *, tokens: Tokens, hosts: Collection[str] = (), limits: Limits | None = None
     ) -> None:
-        self._app, self._limits = app, limits or Limits()
-        self._token = token.encode() if token else None
-        self._cookie = hashlib.sha256(b"cookie " + (self._token or b"")).hexdigest()  # tells no token
+        self._app, self._limits, self._tokens = app, limits or Limits(), tokens
         self._held = _Held()
         self._hosts = LOCAL | {host.lower() for host in hosts}
 
@@ -95,34 +92,27 @@ class Guard:
             self._check_length(headers)
         except Problem as problem:
             return answer(path, problem)
-        if self._token is None or path in _OPEN:
+        if not self._tokens or path in _OPEN:
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if scope["method"] == "GET" and self._right(query.pop("token", [""])[0].encode()):
-            return self._let_in(path, urlencode(query, doseq=True), secure=scope["scheme"] == "https")
+        cookie = (
+            self._tokens.cookie(query.pop("token", [""])[0].encode()) if scope["method"] == "GET" else None
+        )
+        if cookie is not None:
+            return _let_in(path, urlencode(query, doseq=True), cookie, secure=scope["scheme"] == "https")
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._right(given.strip().encode("latin-1")):
+        if scheme.lower() == "bearer" and self._tokens.right(given.strip().encode("latin-1")):
             return None
-        if hmac.compare_digest(_cookie(headers).encode(), self._cookie.encode()):
+        if self._tokens.right_cookie(_cookie(headers).encode()):
             return None
         problem = Problem(401, "This service wants its token: send 'Authorization: Bearer TOKEN'.")
         refused = answer(path, problem)
         refused.headers["www-authenticate"] = "Bearer"
         return refused
 
-    def _right(self, given: bytes) -> bool:
-        return self._token is not None and hmac.compare_digest(given, self._token)
-
-    def _let_in(self, path: str, query: str, *, secure: bool) -> Response:
-        """Keep the token in a cookie that scripts and other sites cannot use, and out of the address bar."""
-        path = "/" + path.lstrip("/\\")  # two slashes would name another server
-        response = RedirectResponse(f"{path}?{query}" if query else path, 303)
-        response.set_cookie(COOKIE, self._cookie, httponly=True, samesite="strict", secure=secure)
-        return response
-
     def _check_host(self, headers: Headers) -> None:
         name = _host_name(headers.get("host", ""))
-        if name in self._hosts or (self._token is not None and _is_address(name)):
+        if name in self._hosts or (self._tokens and _is_address(name)):
             return
         raise Problem(
             403, "This host name is not one of this service. Start it with --allow-host NAME to let it in."
@@ -145,6 +135,14 @@ class Guard:
             raise Problem(400, "The Content-Length is not a number.")
         if len(length) > 15 or int(length) > self._limits.body:
             raise _too_long(self._limits)
+
+
+def _let_in(path: str, query: str, cookie: str, *, secure: bool) -> Response:
+    """Keep the token in a cookie that scripts and other sites cannot use, and out of the address bar."""
+    path = "/" + path.lstrip("/\\")  # two slashes would name another server
+    response = RedirectResponse(f"{path}?{query}" if query else path, 303)
+    response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure)
+    return response
 
 
 class _Body:
@@ -170,7 +168,7 @@ class _Body:
         if self.read > self._limits.body:
             raise _too_long(self._limits)
         if self._held.bytes > self._limits.bodies:
-            raise Problem(503, "Too much is being sent at once; try again in a moment.")
+            raise busy("Too much is being sent at once")
         return message
 
 

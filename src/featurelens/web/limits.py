@@ -1,4 +1,4 @@
-"""What the service takes from a client, and for how long."""
+"""What the service takes from a client, how much of it at once, and for how long."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ class Limits:
     `upload` is one image, `body` a whole request, `bodies` all requests that are being read or answered, `kept`
     all uploads together in memory; `pixels` and `decode_s` bound the decoding of one image, `body_s` the time
     a client may take to send a request.
+
+    `at_once` requests are in the service at the same time, `waiting` of them before the engine; `latency_s` is how long a
+    request to the engine may be foreseen to take before it is refused (None: about four times what one takes in quiet
+    times), `answer_s` when any request is given up. `batch` images or queries go through the engine together, as many as
+    take about `batch_s`. `rate` requests a second are each client's (None: any number), `burst` of them at once.
     """
 
     upload: int = 32 << 20
@@ -21,3 +26,11 @@ class Limits:
     pixels: int = 50_000_000
     decode_s: float = 15.0
     body_s: float = 60.0
+    at_once: int = 512
+    waiting: int = 64
+    latency_s: float | None = None
+    answer_s: float = 60.0
+    batch: int = 64
+    batch_s: float = 0.1
+    rate: float | None = None
+    burst: int = 200

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from featurelens.errors import (
     BackboneError,
@@ -24,6 +23,10 @@ from featurelens.errors import (
     SpecMismatch,
 )
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+SERVICE = "featurelens.service"  # in a request's scope: what answers it, also while another takes over
 _log = logging.getLogger("featurelens.web")
 _STATUS: tuple[tuple[type[FeaturelensError], int], ...] = (
     (ImageError, 422),
@@ -39,9 +42,9 @@ _ABSOLUTE = re.compile(r"(?<![\w.:/])(?:/|[A-Za-z]:\\)[^\s'\",;()]+")
 class Problem(HTTPException):
     """Ends a request with this status and these words; `more` are further fields of the problem."""
 
-    def __init__(self, status: int, detail: str, **more: Any) -> None:
-        super().__init__(status, detail)
-        self.status, self.more = status, more
+    def __init__(self, status: int, detail: str, *, retry_s: int | None = None, **more: Any) -> None:
+        super().__init__(status, detail, None if retry_s is None else {"Retry-After": str(retry_s)})
+        self.status, self.more, self.retry_s = status, more, retry_s
 
 
 def not_found(detail: str) -> Problem:
@@ -49,12 +52,18 @@ def not_found(detail: str) -> Problem:
     return Problem(404, detail)
 
 
+def busy(why: str, seconds: float = 1, *, status: int = 429) -> Problem:
+    """429, or what else means "not now": `why`, and in how many seconds to try again (Retry-After)."""
+    wait = max(1, min(60, round(seconds)))
+    return Problem(status, f"{why}; try again in {wait} s.", retry_s=wait)
+
+
 def problem_of(error: FeaturelensError) -> Problem:
     """An error of the library as a problem: wrong input 422, a busy gallery 409, a missing extra 501."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
     if isinstance(error, ImageError):
         return Problem(status, f"The image cannot be used: {error.reason}.")
-    more = {"extra": error.extra} if isinstance(error, MissingExtra) else {}
+    more: dict[str, Any] = {"extra": error.extra} if isinstance(error, MissingExtra) else {}
     return Problem(status, str(error), **more)
 
 
@@ -64,11 +73,14 @@ def answer(path: str, problem: Problem) -> JSONResponse:
         status = 400 if problem.status == 422 else problem.status  # as OpenAI has it
         kind = "invalid_request_error" if problem.status < 500 else "server_error"
         kind = "authentication_error" if problem.status == 401 else kind
-        error = {"message": problem.detail, "type": kind, "param": None, "code": None, **problem.more}
-        return JSONResponse({"error": error}, status)
+        code = "rate_limit_exceeded" if problem.status == 429 else None
+        error = {"message": problem.detail, "type": kind, "param": None, "code": code, **problem.more}
+        return JSONResponse({"error": error}, status, headers=problem.headers)
     title = HTTPStatus(problem.status).phrase
     body = {"type": "about:blank", "title": title, "status": problem.status, "detail": problem.detail}
-    return JSONResponse({**body, **problem.more}, problem.status, media_type="application/problem+json")
+    return JSONResponse(
+        {**body, **problem.more}, problem.status, problem.headers, media_type="application/problem+json"
+    )
 
 
 def discreet(text: str, hidden: Iterable[Path]) -> str:
@@ -84,10 +96,13 @@ def discreet(text: str, hidden: Iterable[Path]) -> str:
 
 def add_handlers(app: FastAPI) -> None:
     """Let every error of this app end as a problem."""
+    from fastapi.exceptions import RequestValidationError
 
     def told(request: Request, problem: Problem) -> JSONResponse:
-        words = request.app.state.service.told(request, problem.detail)
-        return answer(request.url.path, Problem(problem.status, words, **problem.more))
+        words = request.scope[SERVICE].told(request, problem.detail)
+        return answer(
+            request.url.path, Problem(problem.status, words, retry_s=problem.retry_s, **problem.more)
+        )
 
     @app.exception_handler(Problem)
     async def _(request: Request, error: Problem) -> JSONResponse:

@@ -81,7 +81,7 @@ def vector_of(service: Service, asked: Asked) -> np.ndarray:
         service.image(one)
     fitted = []
     if asked.upload is not None:
-        fitted.append(service.uploads.get(asked.upload).fitted)
+        fitted.append(service.upload(asked.upload).fitted)
     if asked.image is not None:
         fitted.append(read_upload(service, from_data_uri(asked.image)).fitted)
     more = [*asked.ids, *service.embed(fitted)]

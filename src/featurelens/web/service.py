@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import PurePath
@@ -15,31 +14,39 @@ from fastapi import Depends, Request
 from featurelens.features.units import unit_rows, why_unfit
 from featurelens.search import Gallery, Hit
 from featurelens.search.listing import Listing
-from featurelens.web.batcher import Batcher
+from featurelens.web.batcher import Batcher, Full
 from featurelens.web.calibrated import Calibrated
 from featurelens.web.decoder import Decoder
 from featurelens.web.explaining import Lab
 from featurelens.web.jobs import Jobs
+from featurelens.web.lane import too_much
 from featurelens.web.limits import Limits
 from featurelens.web.maps import Maps
-from featurelens.web.metrics import Meters
-from featurelens.web.problems import Problem, discreet, not_found
+from featurelens.web.problems import SERVICE, Problem, discreet, not_found
 from featurelens.web.results import Results
-from featurelens.web.uploads import Uploads
+from featurelens.web.uploads import Upload, Uploads
 
 T = TypeVar("T")
+R = TypeVar("R")
 _ANSWERS = 16_384  # hits held at once by one call of the search
-_WAIT_S = 120.0
 
 
 class Service:
     """One gallery being served; close it at the end."""
 
-    def __init__(self, gallery: Gallery, *, limits: Limits, token: str | None, device: str) -> None:
-        self.gallery, self.limits, self.device, self._exposed = gallery, limits, device, bool(token)
+    def __init__(
+        self,
+        gallery: Gallery,
+        *,
+        limits: Limits,
+        exposed: bool = False,
+        device: str = "auto",
+        uploads: Uploads | None = None,
+    ) -> None:
+        self.gallery, self.limits, self.device, self._exposed = gallery, limits, device, exposed
         self.listing = Listing(gallery)
-        self.uploads = Uploads(limits.kept)
-        self.jobs, self.meters = Jobs(), Meters()
+        self.uploads = Uploads(limits.kept) if uploads is None else uploads
+        self.jobs = Jobs()
         self.results = Results(gallery.folder, self.listing)
         self.maps = Maps(gallery, self.listing, self.results.folder)
         self.lab = Lab(self)
@@ -47,12 +54,13 @@ class Service:
         self.decoder = Decoder(
             gallery.spec.fit, exact=settings.exact, max_pixels=settings.max_pixels, limits=limits
         )
-        self.started = time.time()
         self.calibrated = Calibrated(gallery)
         self._embedder: Batcher[np.ndarray, np.ndarray | Problem] = Batcher(
-            self._embed_batch, most=64, name="embed"
+            self._embed_batch, most=limits.batch, budget_s=limits.batch_s, name="embed"
         )
-        self._searcher: Batcher[np.ndarray, list[Hit]] = Batcher(self._search_batch, most=64, name="search")
+        self._searcher: Batcher[np.ndarray, list[Hit]] = Batcher(
+            self._search_batch, most=limits.batch, budget_s=limits.batch_s, name="search"
+        )
 
     @property
     def queues(self) -> dict[str, Batcher[Any, Any]]:
@@ -69,7 +77,7 @@ class Service:
 
     def embed(self, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Unit vectors of fitted pixels; what several clients ask at once goes through the network together."""
-        found = _awaited([self._embedder.submit(None, one) for one in pixels])
+        found = self._awaited(self._embedder, None, pixels)
         for one in found:
             if isinstance(one, Problem):
                 raise one
@@ -86,7 +94,22 @@ class Service:
         exact: bool | None = None,
     ) -> list[Hit]:
         """`Gallery.search` for a vector, together with what other clients search at the same time."""
-        return _awaited([self._searcher.submit((k, min_similarity, path, label, exact), vector)])[0]
+        return self._awaited(self._searcher, (k, min_similarity, path, label, exact), [vector])[0]
+
+    def upload(self, token: str) -> Upload:
+        """A query image by its token, fitted as this gallery's network takes it; a 404 problem if there is none."""
+        held = self.uploads.get(token)
+        if held.fit in (None, self.decoder.fit):
+            return held
+        return self.uploads.renew(token, self.decoder.decode(held.data))  # another gallery was served then
+
+    def warm_up(self) -> None:
+        """Load what the first query would wait for: the network, the vectors, a process that decodes."""
+        self.decoder.warm_up()
+        spec = self.gallery.spec
+        self._awaited(self._embedder, None, [np.zeros((spec.fit.rows, spec.fit.cols, 3), np.uint8)])
+        self.gallery.finder.snapshot()
+        self.calibrated.line()
 
     def image(self, one: int) -> Hit:
         """An image by id; a 404 problem if there is none."""
@@ -113,6 +136,16 @@ class Service:
         self._searcher.close()
         self.decoder.close()
         self.gallery.close()
+
+    def _awaited(self, queue: Batcher[T, R], key: Hashable, items: Sequence[T]) -> list[R]:
+        futures: list[Future[R]] = []
+        try:
+            futures += [queue.submit(key, item) for item in items]
+            return [future.result(self.limits.answer_s) for future in futures]
+        except (TimeoutError, CancelledError, Full):
+            for future in futures:
+                future.cancel()
+            raise too_much() from None
 
     def _is_remote(self, request: Request) -> bool:
         """Whether the client may sit elsewhere: at another address, or at any where there is a token."""
@@ -147,17 +180,8 @@ class Service:
         return found
 
 
-def _awaited(futures: Sequence[Future[T]]) -> list[T]:
-    try:
-        return [future.result(_WAIT_S) for future in futures]
-    except (TimeoutError, CancelledError):
-        for future in futures:
-            future.cancel()
-        raise Problem(503, "The service has too much to do; try again in a moment.") from None
-
-
 async def _service(request: Request) -> Service:
-    return request.app.state.service
+    return request.scope[SERVICE]
 
 
 Served = Annotated[Service, Depends(_service)]

@@ -76,8 +76,10 @@ WHAT = {
     409: "It cannot be done now, or not with this gallery's network.",
     413: "The request or the image is too large.",
     422: "Something in the request is not as expected, or the image cannot be used.",
+    429: "Too much at once: by everybody, or by this client. The header Retry-After says when to try again, in seconds.",
     501: "An extra that is not installed would be needed; the field `extra` names it.",
-    503: "The gallery cannot be used at the moment.",
+    503: "The gallery cannot be used at the moment, or the service is ending.",
+    504: "It took too long and was given up.",
 }
 
 
@@ -85,6 +87,15 @@ def problems(*more: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may end in, for OpenAPI: those of every route, and `more`."""
     body = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ShownProblem"}}}
     return {
-        status: {"description": WHAT[status], "content": body}
-        for status in sorted({400, 401, 403, 405, 503, *more})
+        status: {"description": WHAT[status], "content": body, **headers(status)}
+        for status in sorted({*EVERYWHERE, *more})
     }
+
+
+EVERYWHERE = (400, 401, 403, 405, 429, 503, 504)
+
+
+def headers(status: int) -> dict[str, Any]:
+    """The headers that come with a problem, for OpenAPI."""
+    after = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+    return {"headers": {"Retry-After": after}} if status == 429 else {}

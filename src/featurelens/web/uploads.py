@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 
+from featurelens.images.fit import Fit
 from featurelens.shapes import UInt8
 from featurelens.web.problems import not_found
 
@@ -22,6 +23,7 @@ class Upload:
     height: int
     fitted: UInt8[np.ndarray, "row col 3"]
     shown: bytes  # WebP
+    fit: Fit | None = None  # how it was fitted
 
     @property
     def size(self) -> int:
@@ -56,6 +58,14 @@ class Uploads:
                 raise not_found("There is no such upload, or it was dropped to make room. Send it again.")
             self._held.move_to_end(token)
             return self._held[token]
+
+    def renew(self, token: str, upload: Upload) -> Upload:
+        """Put another in its place, if it is still there."""
+        with self._lock:
+            if token in self._held:
+                self._bytes += upload.size - self._held[token].size
+                self._held[token] = upload
+        return upload
 
     def __len__(self) -> int:
         return len(self._held)

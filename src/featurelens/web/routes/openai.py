@@ -10,15 +10,15 @@ from featurelens.web.openai_shape import Embeddings, Model, Models, OpenAIProble
 from featurelens.web.problems import Problem
 from featurelens.web.queries import embed_inputs
 from featurelens.web.service import Served
-from featurelens.web.shown import WHAT, model_name
+from featurelens.web.shown import EVERYWHERE, WHAT, headers, model_name
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
 
 def _errors(*more: int) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {"description": WHAT[status], "model": OpenAIProblem}
-        for status in sorted({400, 401, 403, 405, 503, *more})
+        status: {"description": WHAT[status], "model": OpenAIProblem, **headers(status)}
+        for status in sorted({*EVERYWHERE, *more})
     }
 
 

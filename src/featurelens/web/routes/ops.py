@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from featurelens.web.metrics import exposition
+from featurelens.web.exposition import exposition
 from featurelens.web.service import Served
 from featurelens.web.shown import problems
 
@@ -36,6 +36,8 @@ def health(service: Served) -> Health:
     response_class=PlainTextResponse,
     responses={200: {"content": {"text/plain": {}}}, **problems()},
 )
-def metrics(service: Served) -> PlainTextResponse:
+def metrics(service: Served, request: Request) -> PlainTextResponse:
     """Counters and times in Prometheus' text format."""
-    return PlainTextResponse(exposition(service), media_type="text/plain; version=0.0.4; charset=utf-8")
+    state = request.app.state
+    text = exposition(service, state.meters, state.current, state.door, state.lane)
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, select_autoescape
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from featurelens.web.assets import read_assets
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from featurelens.web.assets import Assets, read_assets
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 PAGES = {
     "/": "search",
@@ -21,29 +27,50 @@ PAGES = {
 }
 
 
-def add_pages(app: FastAPI) -> None:
-    """Give the app its pages and their static files."""
-    assets = read_assets()
-    templates = Environment(
-        loader=PackageLoader("featurelens.web"), autoescape=select_autoescape(), trim_blocks=True
-    )
-    templates.globals["static"] = assets.url
-    templates.globals["modules"] = assets.modules
+class Pages:
+    """The pages' texts, rendered once (they depend on nothing but the files in the package), and their files."""
 
-    def static(version: str, path: str) -> Response:
-        if version != assets.version or path not in assets.files:
+    def __init__(self, assets: Assets) -> None:
+        from jinja2 import Environment, PackageLoader, select_autoescape
+
+        templates = Environment(
+            loader=PackageLoader("featurelens.web"), autoescape=select_autoescape(), trim_blocks=True
+        )
+        templates.globals["static"] = assets.url
+        templates.globals["modules"] = assets.modules
+        self._assets = assets
+        self._texts = {
+            name: templates.get_template(f"{name}.html").render(page=name) for name in set(PAGES.values())
+        }
+
+    def page(self, path: str) -> Response:
+        """The page of a path of PAGES."""
+        return HTMLResponse(self._texts[PAGES[path]], headers={"Cache-Control": "no-cache"})
+
+    def file(self, version: str, path: str) -> Response:
+        """A static file; 404 for one that is not of this version."""
+        if version != self._assets.version or path not in self._assets.files:
             raise HTTPException(404, "There is no such file.")
         keep = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-        return Response(assets.files[path], media_type=assets.kind(path), headers=keep)
+        return Response(self._assets.files[path], media_type=self._assets.kind(path), headers=keep)
 
-    app.add_api_route("/static/{version}/{path:path}", static, methods=["GET"], include_in_schema=False)
 
-    # One text for each page, rendered once: it depends on nothing but the files in the package.
-    texts = {name: templates.get_template(f"{name}.html").render(page=name) for name in set(PAGES.values())}
+@lru_cache(1)
+def read_pages() -> Pages:
+    """The pages, read from the package once."""
+    return Pages(read_assets())
+
+
+def add_pages(app: FastAPI) -> None:
+    """Give the app its pages and their static files."""
+    pages = read_pages()
+
+    def static(version: str, path: str) -> Response:
+        return pages.file(version, path)
 
     def page(request: Request) -> Response:
-        name = PAGES[request.scope["route"].path]
-        return HTMLResponse(texts[name], headers={"Cache-Control": "no-cache"})
+        return pages.page(request.scope["route"].path)
 
+    app.add_api_route("/static/{version}/{path:path}", static, methods=["GET"], include_in_schema=False)
     for path in PAGES:
         app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
