@@ -7,12 +7,20 @@ class FeaturelensError(Exception):
     """Base of every error that featurelens raises on purpose; its text is written for the user."""
 
 
-class ImageError(FeaturelensError):
-    """A file or array that cannot be read as an image; `reason` says why in plain words."""
+class ReadError(FeaturelensError):
+    """A file or array that cannot be read; `reason` says why in plain words."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ImageError(ReadError):
+    """A file or array that cannot be read as an image."""
+
+
+class SoundError(ReadError):
+    """A file or array that cannot be read as a sound."""
 
 
 class UnknownName(FeaturelensError):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from featurelens.adapt.views import random_views
 from featurelens.backbone.torch_backbone import TorchBackbone
-from featurelens.errors import FeaturelensError, ImageError
+from featurelens.errors import FeaturelensError, ReadError
 from featurelens.features.extract import usable_cores
 from featurelens.images.batches import in_batches
 from featurelens.images.decode import decode
@@ -92,9 +92,9 @@ class Photos:
         try:
             return decode(self._images[row], fit=self._backbone.spec.fit).pixels, None
         except OSError as error:
-            raise ImageError(f"cannot be read: {error.strerror or error}") from error
+            raise ReadError(f"cannot be read: {error.strerror or error}") from error
 
-    def _gone(self, row: int, error: ImageError) -> FeaturelensError:
+    def _gone(self, row: int, error: ReadError) -> FeaturelensError:
         return FeaturelensError(
             f"{self._ids[row]} could be read when the run began and cannot now: {error.reason}. Put it back, or run "
             "again in a new folder without it. The last checkpoint is kept."

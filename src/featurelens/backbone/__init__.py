@@ -1,4 +1,4 @@
-"""What turns pixels into features: one name for every network, on the engine that suits the machine."""
+"""What turns pixels (or sounds) into features: one name for every network, on the engine that suits the machine."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ BACKBONES = Catalog(
         "bundle": "featurelens.backbone.from_bundle:load",
         "clip": "featurelens.backbone.from_clip:load",
         "openclip": "featurelens.backbone.from_openclip:load",
+        "clap": "featurelens.backbone.from_clap:load",
         "classic": "featurelens.backbone.classical:load",
         "fused": "featurelens.backbone.fused:load",
     },
@@ -47,7 +48,8 @@ def load_backbone(
     say: Say | None = None,
 ) -> Backbone:
     """Load a network by name: `embedded`, a timm name, `torchvision:NAME`, `local-dir:PATH`, `onnx:FILE`,
-    `bundle:DIR`, `clip:REPO`, `clip:DIR` or `openclip:ARCH/TAG` (image and text), `classic:NAME` or `fused:DIR`.
+    `bundle:DIR`, `clip:REPO`, `clip:DIR` or `openclip:ARCH/TAG` (image and text), `clap:REPO` or
+    `clap:DIR` (sound and text), `classic:NAME`, `fused:DIR`, or a scheme that an installed plugin brings.
 
     `engine`: "auto" is torch where CUDA is there, else OpenVINO on the CPU (the first use of a torch network
     exports it once into the cache and says so); "torch" gives gradients and layers. `weights` is a local

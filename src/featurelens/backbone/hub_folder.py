@@ -11,15 +11,30 @@ from featurelens.backbone import hub
 from featurelens.backbone.request import Say
 from featurelens.errors import BackboneError, MissingExtra
 
+ONNX_LAYOUT = (
+    "it is not in the hub's ONNX layout. Those of Xenova and onnx-community are, e.g. "
+    "clip:Xenova/clip-vit-base-patch32."
+)
 
-def hub_files(repo: str, needed: Sequence[str], also: Sequence[str], *, name: str, say: Say) -> Path:
+
+def hub_files(
+    repo: str,
+    needed: Sequence[str],
+    also: Sequence[str],
+    *,
+    name: str,
+    say: Say,
+    otherwise: str = ONNX_LAYOUT,
+    extra: str = "clip",
+) -> Path:
     """The folder with the files `needed`, and those of `also` that the repository has; `repo` may end in @REVISION.
 
-    Nothing is asked of the network where all that is needed lies in the hub's cache. Raises BackboneError, which says
+    `otherwise` says what a repository without them is not, `extra` what installs the hub's client. Nothing is asked
+    of the network where all that is needed lies in the hub's cache. Raises BackboneError, which says
     what is cached and what to do.
     """
     if importlib.util.find_spec("huggingface_hub") is None:
-        raise MissingExtra("huggingface_hub", "clip", f"Fetching '{name}' from the hub")
+        raise MissingExtra("huggingface_hub", extra, f"Fetching '{name}' from the hub")
     here = [hub.cached_file(repo, one) for one in needed]
     if all(here):
         return _root(here[0], needed[0])
@@ -33,10 +48,7 @@ def hub_files(repo: str, needed: Sequence[str], also: Sequence[str], *, name: st
             told: Any = HfApi().model_info(plain, revision=revision or None, files_metadata=True)
             sizes = {one.rfilename: one.size or 0 for one in told.siblings or []}
             if missing := [one for one in needed if one not in sizes]:
-                raise BackboneError(
-                    f"The repository {plain} has no {' and no '.join(missing)}: it is not in the hub's ONNX layout. "
-                    "Those of Xenova and onnx-community are, e.g. clip:Xenova/clip-vit-base-patch32."
-                )
+                raise BackboneError(f"The repository {plain} has no {' and no '.join(missing)}: {otherwise}")
             wanted = [one for one in (*needed, *also) if one in sizes]
             licence = getattr(told.card_data, "license", None) if told.card_data else None
             hub.announce(name, sum(sizes[one] for one in wanted) / 1e6, plain, licence, say)

@@ -22,6 +22,8 @@ class Spec:
     `name` is what the user types (a path in it is absolute), `weights` the SHA-256 of the parameters, `dim`
     the length of an embedding, `mean` and `std` the normalisation in [0, 1] units, `map_channels` the
     channels of `maps` (0: the backbone has no map), `text` whether it also embeds texts (a `TextBackbone`).
+    `modality` names what it takes, and so the `Reader` of its files; `reading` holds that reader's rules (JSON values),
+    as `fit` holds those of images.
     """
 
     name: str
@@ -34,6 +36,13 @@ class Spec:
     licence: str = "unknown"
     precision: str = "fp32"
     text: bool = False
+    modality: str = "image"
+    reading: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def things(self) -> str:
+        """What it takes, in the plural, for messages."""
+        return {"image": "images", "sound": "sounds"}.get(self.modality, "files")
 
     @property
     def fingerprint(self) -> str:
@@ -42,8 +51,11 @@ class Spec:
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary for `spec.json` files and databases."""
-        return asdict(self)
+        """A plain dictionary for `spec.json` files and databases; that of images has no word on modalities."""
+        values = asdict(self)
+        if self.modality == "image":
+            del values["modality"], values["reading"]
+        return values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Spec:
@@ -59,7 +71,8 @@ class Spec:
 class Backbone(Protocol):
     """Pixels in, features out. Pixels are uint8 RGB `[batch, row, col, 3]` at the spec's size.
 
-    `streams` is how many threads may call `embed` at once with profit (1: callers take turns).
+    One of another modality takes what its reader makes of a file instead: `[batch, *reader.shape]`. `streams`
+    is how many threads may call `embed` at once with profit (1: callers take turns).
     """
 
     @property
@@ -68,12 +81,12 @@ class Backbone(Protocol):
     @property
     def streams(self) -> int: ...
 
-    def embed(self, pixels: UInt8[np.ndarray, "batch row col 3"]) -> Float32[np.ndarray, "batch dim"]:
+    def embed(self, pixels: UInt8[np.ndarray, "batch row col 3"], /) -> Float32[np.ndarray, "batch dim"]:
         """The raw (not normalised) embedding of each image."""
         ...
 
     def maps(
-        self, pixels: UInt8[np.ndarray, "batch row col 3"]
+        self, pixels: UInt8[np.ndarray, "batch row col 3"], /
     ) -> Float32[np.ndarray, "batch channel grid_row grid_col"]:
         """The last spatial map, or the token grid without prefix tokens; BackboneError if there is none."""
         ...

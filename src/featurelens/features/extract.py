@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from featurelens.backbone.protocol import Backbone
-from featurelens.errors import ImageError, InvalidInput
+from featurelens.errors import InvalidInput
 from featurelens.features.gather import Gather
 from featurelens.features.parts import EMBEDDING, Part
+from featurelens.features.passing import check_modality, passing
 from featurelens.features.pooling import check_size
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.features.saved import merge
 from featurelens.features.sets import specs_of, wanted_sets, work_for
-from featurelens.features.sources import Source, sources
+from featurelens.features.sources import sources
 from featurelens.features.store import Store
 from featurelens.features.table import Features
-from featurelens.images.batches import in_batches
-from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
-from featurelens.shapes import UInt8
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 
 
 def extract(
@@ -48,17 +44,20 @@ def extract(
     `pooling`. With `layers` (a torch backbone) it is one Features per layer, pooled by `pooling`
     (default avg); with several poolings one per layer and pooling, named "LAYER POOLING" ("maps avg"
     without layers). Labels come from `labels`, else from a folder's metadata or class folders. Bad files
-    end in `skipped` with their reason. With `store`, a folder, a run that was stopped or killed goes on
+    end in `skipped` with their reason. A backbone of another modality takes its own files, or what its
+    reader takes, instead (docs/sound.md). With `store`, a folder, a run that was stopped or killed goes on
     where it was. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
     store holds other vectors), GalleryBusy (another process extracts into it).
 
     >>> from featurelens import load_backbone
+    >>> import numpy as np
     >>> photos = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     >>> extract(photos, load_backbone("classic:colour"), labels=["a", "b", "b"]).ids
     ('0', '1', '2')
     """
     wanted = wanted_sets(layers, pooling)
     names = list(wanted)
+    check_modality(backbone, names)
     listed = sources(images, labels, stamped=store is not None)
     order = [source.id for source in listed]
     if len(set(order)) != len(order):
@@ -72,16 +71,14 @@ def extract(
         check_size(len(listed), sum(spec.dim for spec in specs.values()), max_bytes, ", ".join(names))
         todo = [s for s in listed if keep is None or not s.stamp or keep.known.get(s.id) != s.stamp]
         meter = Meter(len(listed), on_progress, done=len(listed) - len(todo))
-        fit = backbone.spec.fit
-        load = partial(_load, fit=fit, exact=exact, max_pixels=max_pixels)
-        batches: Any = in_batches(
+        batches: Any = passing(
             todo,
-            load,
+            backbone,
             work,
-            shape=(fit.rows, fit.cols),
+            exact=exact,
+            max_pixels=max_pixels,
             batch_size=batch_size,
             workers=workers or usable_cores(),
-            streams=max(1, backbone.streams),
         )
         gather = Gather(names, lambda part: keep.commit(part, specs) if keep else parts.append(part))
         try:
@@ -99,10 +96,3 @@ def extract(
 def usable_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _load(source: Source, **rules: Any) -> tuple[UInt8[np.ndarray, "row col 3"], None]:
-    try:
-        return decode(source.image, **rules).pixels, None
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror or error}") from error

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from featurelens.errors import ImageError, InvalidInput
+from featurelens.errors import InvalidInput, ReadError
 from featurelens.shapes import UInt8
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Batch(Generic[T, M, R]):
 
     items: list[T]
     metas: list[M]
-    failures: list[tuple[T, ImageError]]
+    failures: list[tuple[T, ReadError]]
     result: R | None
 
 
@@ -47,7 +47,7 @@ def in_batches(
 
     Each of the `workers` threads fills its own uint8 array [batch, row, col, 3] of `shape` (rows, cols) and
     calls `work` itself, at most `streams` threads at once. `items` is read by the consuming thread, at most
-    2 x `workers` chunks ahead of what it has received. ImageError from `load` becomes a failure; any other
+    2 x `workers` chunks ahead of what it has received. ReadError from `load` becomes a failure; any other
     exception ends the iteration after the batches before it. Closing the generator stops and joins the threads.
     Raises InvalidInput for sizes below one.
 
@@ -56,22 +56,20 @@ def in_batches(
     >>> [int(batch.result) for batch in batches]
     [2, 3]
     """
-    for name, value in (("batch_size", batch_size), ("workers", workers), ("streams", streams)):
-        if value < 1:
-            raise InvalidInput(f"{name} is {value}; it must be at least 1.")
+    check_sizes(batch_size=batch_size, workers=workers, streams=streams)
     stop, slots = Event(), Semaphore(streams)
 
     def one(chunk: list[T]) -> Batch[T, M, R]:
         pixels = np.empty((len(chunk), *shape, 3), np.uint8)
         done: list[T] = []
         metas: list[M] = []
-        failures: list[tuple[T, ImageError]] = []
+        failures: list[tuple[T, ReadError]] = []
         for item in chunk:
             if stop.is_set():
                 break
             try:
                 image, meta = load(item)
-            except ImageError as error:
+            except ReadError as error:
                 failures.append((item, error))
                 continue
             if image.shape != pixels.shape[1:]:
@@ -88,16 +86,27 @@ def in_batches(
                     result = work(pixels[: len(done)])
         return Batch(done, metas, failures, result)
 
-    return _in_order(iter(items), one, batch_size, workers, stop)
+    return in_order(iter(items), one, batch_size, workers, stop)
 
 
-def _in_order(
+def check_sizes(**sizes: int) -> None:
+    """InvalidInput for one that is below 1."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise InvalidInput(f"{name} is {value}; it must be at least 1.")
+
+
+def in_order(
     items: Iterator[T],
     one: Callable[[list[T]], Batch[T, M, R]],
     batch_size: int,
     workers: int,
     stop: Event,
 ) -> Iterator[Batch[T, M, R]]:
+    """Work on chunks of the items in `workers` threads, yield what `one` makes of each in their order.
+
+    `stop` is set when the iteration ends, however it does; then the threads are joined.
+    """
     pending: deque[Future[Batch[T, M, R]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="featurelens-batch")
     try:

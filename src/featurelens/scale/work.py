@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.reader import reader_of
 from featurelens.errors import ImageError
 from featurelens.features.units import unit_rows, why_unfit
 from featurelens.images.address import Remote
-from featurelens.images.batches import Batch, in_batches
+from featurelens.images.batches import Batch
+from featurelens.images.item import Item
 from featurelens.images.members import Member, members
+from featurelens.images.parts import in_parts
 from featurelens.images.remote import open_remote
 from featurelens.scale.columns import DONE, SKIPPED, Row, called, rows_of, spelt
 from featurelens.scale.plan import Task, Unit
@@ -57,8 +58,7 @@ class Worker:
     ) -> None:
         self._table, self._source, self._settings, self._backbone = table, source, settings, backbone
         self._batch_size, self._workers = batch_size, workers
-        fit = backbone.spec.fit
-        self._rules = {"fit": fit, "exact": settings.exact, "max_pixels": settings.max_pixels}
+        self._reader = reader_of(backbone.spec, exact=settings.exact, max_pixels=settings.max_pixels)
 
     def do(self, unit: Unit, on_batch: OnBatch = lambda done, failed: None) -> Done:
         """Read, encode and commit a unit; `on_batch(done, failed)` after each batch of the network."""
@@ -103,12 +103,12 @@ class Worker:
         return whole
 
     def _rows(self, tasks: Iterator[Any], load_one: Callable[[Any], Any], on_batch: OnBatch) -> Iterator[Row]:
-        fit = self._backbone.spec.fit
-        batches: Any = in_batches(
+        batches: Any = in_parts(
             tasks,
             load_one,
             self._backbone.embed,
-            shape=(fit.rows, fit.cols),
+            shape=self._reader.shape,
+            dtype=self._reader.dtype,
             batch_size=self._batch_size,
             workers=self._workers,
             streams=max(1, self._backbone.streams),
@@ -121,20 +121,20 @@ class Worker:
         finally:
             batches.close()
 
-    def _load_task(self, task: Task) -> tuple[np.ndarray, Picture]:
+    def _load_task(self, task: Task) -> tuple[Item, Picture]:
         path = self._source.place / task.name
 
         def known(digest: bytes) -> bool:
             return task.old_hash is not None and digest == task.old_hash
 
         if not isinstance(path, Remote):
-            return load(path, known=known, **self._rules)
+            return load(path, reader=self._reader, known=known)
         try:
             with open_remote(str(path)) as (file, _):
                 data = file.read()
         except ImageError as error:
             raise NotRead(error.reason) from error
-        return load_bytes(data, task.mtime_ns, known=known, **self._rules)
+        return load_bytes(data, task.mtime_ns, reader=self._reader, known=known)
 
     def _container(self, unit: Unit, on_batch: OnBatch) -> Done:
         """All images of a container, its own row if it is damaged, and the mark that it was read, in one commit."""
@@ -151,11 +151,11 @@ class Worker:
             except ImageError as error:
                 broken.append(error.reason)
 
-        def load_one(item: tuple[Task, Member]) -> tuple[np.ndarray, Picture]:
+        def load_one(item: tuple[Task, Member]) -> tuple[Item, Picture]:
             task, member = item
             if member.data is None:
                 raise NotDecoded(member.problem, Content(0, task.mtime_ns, b""))
-            return load_bytes(member.data, task.mtime_ns, known=lambda digest: False, **self._rules)
+            return load_bytes(member.data, task.mtime_ns, reader=self._reader, known=lambda digest: False)
 
         found = {
             row.path: row for row in sorted(self._rows(tasks(), load_one, on_batch), key=lambda row: row.id)

@@ -214,12 +214,12 @@ class Gallery:
         vector. `text`, `less_text`: words instead of it, or added and taken away (`words_vector` says how).
         `path`: only names that match this glob, or lie in this folder. `exact`: compare with every
         vector (True), or go through the HNSW graph where there is one, from 100,000 images on (default).
-        Raises InvalidInput, ImageError for a query that is no image, BackboneError for words without a text tower.
+        Raises InvalidInput, ReadError for a query that can't be read, BackboneError for words without a text tower.
         """
         limits = Limits(k, min_similarity, path, label, exact)
         words = Words.of(text, less_text, text_weight)
         if query is None and not words:
-            raise InvalidInput("Nothing to search for was given: name an image, or give text='a red dress'.")
+            raise InvalidInput("Nothing to search for was given: name a file, or give text='a red dress'.")
         vector = None if query is None else self.vector(query)
         if words:
             rows = lambda: sample(self.finder.snapshot(), ASKED)  # noqa: E731
@@ -266,9 +266,8 @@ class Gallery:
         return self._store.skipped()
 
     def thumbnail(self, image: Query, *, side: int = 256) -> bytes:
-        """A small WebP of an image of the gallery (by id or Hit), or of any other image."""
-        if isinstance(image, Hit):
-            image = image.id
+        """A small WebP of an image of the gallery (by id or Hit), or of any other image; of a sound its spectrogram."""
+        image = image.id if isinstance(image, Hit) else image
         if isinstance(image, int | np.integer):
             return thumbnail_of(
                 self._store.original(int(image)),
@@ -277,8 +276,10 @@ class Gallery:
                 side=side,
                 max_pixels=self.settings.max_pixels,
                 keep=self.finder.writable,
+                spec=self.spec,
             )
-        return make_thumbnail(image, side=side, size=None, max_pixels=self.settings.max_pixels)
+        most = self.settings.max_pixels
+        return make_thumbnail(image, side=side, size=None, max_pixels=most, spec=self.spec)
 
     def __len__(self) -> int:
         return self._store.count()

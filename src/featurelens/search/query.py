@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.reader import reader_of
 from featurelens.errors import InvalidInput
 from featurelens.features.units import unit_rows, why_unfit
-from featurelens.images.decode import decode
+from featurelens.images.parts import mean_vector
 from featurelens.search.hit import Hit
 from featurelens.search.rows import id_of_name, vector_of
 from featurelens.search.settings import Settings
@@ -47,14 +48,14 @@ def stored_vector(
 
 
 def embedded(query: Query, settings: Settings, backbone: Backbone) -> Float32[np.ndarray, " dim"]:
-    """The vector of an image, decoded as the gallery decodes; ImageError if that fails."""
+    """The vector of an image (of a sound ...), read as the gallery reads; ReadError if that fails."""
     if not isinstance(query, str | os.PathLike | bytes | np.ndarray | Image.Image):
         raise InvalidInput(
             f"Cannot search with {type(query).__name__}; give a path, an id, a hit, the bytes of a file, "
             f"a uint8 array [row, col, 3], a PIL image, or a float vector of {settings.spec.dim} numbers."
         )
-    fitted = decode(query, fit=backbone.spec.fit, exact=settings.exact, max_pixels=settings.max_pixels)
-    return unit_queries(backbone.embed(fitted.pixels[None]), settings)[0]
+    reader = reader_of(backbone.spec, exact=settings.exact, max_pixels=settings.max_pixels)
+    return unit_queries(mean_vector(backbone.embed, reader.read(query))[None], settings)[0]
 
 
 def unit_queries(vectors: np.ndarray, settings: Settings) -> Float32[np.ndarray, "query dim"]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from featurelens.backbone.protocol import Spec
+from featurelens.backbone.reader import reader_of
 from featurelens.errors import InvalidInput
 from featurelens.features.durable import write_file
 from featurelens.images.decode import Source, decode
@@ -38,11 +40,18 @@ def original_of(connection: sqlite3.Connection, one: int) -> Original:
 
 
 def thumbnail_of(
-    original: Original, folder: Path, root: Path, *, side: int, max_pixels: int, keep: bool
+    original: Original,
+    folder: Path,
+    root: Path,
+    *,
+    side: int,
+    max_pixels: int,
+    keep: bool,
+    spec: Spec | None = None,
 ) -> bytes:
     """The WebP of one image; from the cache, or made and (if `keep`) cached. Decoding needs no connection.
 
-    Raises ImageError if the original cannot be read any more.
+    `spec` tells of files that are no images. Raises ReadError if the original cannot be read any more.
     """
     name = original.hash.hex() if original.hash else None
     cached = folder / FOLDER / name[:2] / f"{name}-{side}.webp" if name else None
@@ -51,7 +60,9 @@ def thumbnail_of(
             return cached.read_bytes()
         except OSError:
             pass
-    picture = make_thumbnail(root / original.path, side=side, size=original.size, max_pixels=max_pixels)
+    picture = make_thumbnail(
+        root / original.path, side=side, size=original.size, max_pixels=max_pixels, spec=spec
+    )
     if cached is not None and keep:
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +72,13 @@ def thumbnail_of(
     return picture
 
 
-def make_thumbnail(source: Source, *, side: int, size: tuple[int, int] | None, max_pixels: int) -> bytes:
+def make_thumbnail(
+    source: Source, *, side: int, size: tuple[int, int] | None, max_pixels: int, spec: Spec | None = None
+) -> bytes:
     """A WebP whose longer side is `side` pixels (never enlarged); `size` is (width, height) if known."""
-    if size is None:
+    if spec is not None and spec.modality != "image":
+        image = reader_of(spec).picture(source, side)
+    elif size is None:
         pixels = decode(source, max_pixels=max_pixels).pixels
         image = Image.fromarray(pixels)
         image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)

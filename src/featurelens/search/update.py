@@ -12,9 +12,11 @@ from threading import Lock
 from typing import Any
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.reader import reader_of
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.features.units import unit_rows, why_unfit
-from featurelens.images.batches import Batch, in_batches
+from featurelens.images.batches import Batch
+from featurelens.images.parts import in_parts
 from featurelens.search.content import Content, KnownContent, NotDecoded, Picture, load
 from featurelens.search.ledger import Ledger, Work
 from featurelens.search.plan import Plan
@@ -88,13 +90,14 @@ class Updater:
         )
 
     def _embed(self, works: Iterable[Work], meter: Meter, known: Callable[[bytes], bool]) -> None:
-        root, fit = self._settings.images, self._backbone.spec.fit
-        rules = {"fit": fit, "exact": self._settings.exact, "max_pixels": self._settings.max_pixels}
-        batches: Any = in_batches(
+        root, settings = self._settings.images, self._settings
+        reader = reader_of(self._backbone.spec, exact=settings.exact, max_pixels=settings.max_pixels)
+        batches: Any = in_parts(
             works,
-            lambda work: load(root / work.name, known=known, **rules),
+            lambda work: load(root / work.name, reader=reader, known=known),
             self._backbone.embed,
-            shape=(fit.rows, fit.cols),
+            shape=reader.shape,
+            dtype=reader.dtype,
             batch_size=self._batch_size,
             workers=self._workers,
             streams=max(1, self._backbone.streams),
