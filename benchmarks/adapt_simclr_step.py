@@ -2,7 +2,9 @@
 
 Usage: adapt_simclr_step.py [--rounds 3] [--steps 3] [--batch 128] [--size 96] [--threads N]. Both train the same timm
 network with the same projector widths and optimizer, from decoded images in memory (lightly's as PIL images). Ours
-augments whole batches as tensors and runs channels-last; lightly is run as its examples have it, and channels-last too.
+augments whole batches as tensors, runs channels-last, and multiplies in bf16 where the processor can, as `featurelens
+pretrain` does; the row is that against lightly as its examples have it. Told beside it: ours in fp32, lightly
+channels-last, and lightly channels-last under the same autocast.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from featurelens.adapt.augment import Augment
 from featurelens.adapt.contrastive import loss_of
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.pairs import ImagePairs
+from featurelens.adapt.precision import autocast, computes_bf16
 from featurelens.adapt.recipe import Recipe
 from featurelens.images.procedural import render_tensor
 
@@ -42,8 +45,8 @@ class Photos(Dataset):
         return self.transform(self.images[at % len(self.images)])
 
 
-def ours(images: torch.Tensor, batch: int, size: int) -> Callable[[], None]:
-    recipe = Recipe(phases=((1, size, batch),), projector=(512, 128), precision="fp32")
+def ours(images: torch.Tensor, batch: int, size: int, precision: str) -> Callable[[], None]:
+    recipe = Recipe(phases=((1, size, batch),), projector=(512, 128), precision=precision)
     torch.manual_seed(0)
     learner = Learner(recipe).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-3)
@@ -52,7 +55,8 @@ def ours(images: torch.Tensor, batch: int, size: int) -> Callable[[], None]:
     def step() -> None:
         first, second = pairs.at(0, batch, source)
         views = [augment(first, size, source), augment(second, size, source)]
-        loss = loss_of(recipe, learner, learner, views)
+        with autocast(precision, "cpu"):
+            loss = loss_of(recipe, learner, learner, views)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -60,7 +64,9 @@ def ours(images: torch.Tensor, batch: int, size: int) -> Callable[[], None]:
     return step
 
 
-def lightlys(images: list[Image.Image], batch: int, size: int, *, last: bool) -> Callable[[], None]:
+def lightlys(
+    images: list[Image.Image], batch: int, size: int, *, last: bool = False, precision: str = "fp32"
+) -> Callable[[], None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lightly.loss import NTXentLoss
@@ -81,7 +87,9 @@ def lightlys(images: list[Image.Image], batch: int, size: int, *, last: bool) ->
         views = next(batches)
         if last:
             views = [v.contiguous(memory_format=torch.channels_last) for v in views]
-        loss = criterion(head(encoder(views[0])), head(encoder(views[1])))
+        with autocast(precision, "cpu"):
+            first, second = head(encoder(views[0])), head(encoder(views[1]))
+        loss = criterion(first.float(), second.float())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -113,9 +121,11 @@ def main() -> None:
     drawn = render_tensor(programmes=IMAGES, views=1, size=SIDE, seed=1)
     photos = [Image.fromarray(one) for one in drawn.permute(0, 2, 3, 1).contiguous().numpy()]
     steps = {
-        "featurelens": ours(drawn, o.batch, o.size),
-        "lightly": lightlys(photos, o.batch, o.size, last=False),
+        "featurelens": ours(drawn, o.batch, o.size, "auto"),
+        "featurelens, fp32": ours(drawn, o.batch, o.size, "fp32"),
+        "lightly": lightlys(photos, o.batch, o.size),
         "lightly, channels-last": lightlys(photos, o.batch, o.size, last=True),
+        "lightly, channels-last, autocast": lightlys(photos, o.batch, o.size, last=True, precision="auto"),
     }
     seconds = alternate({name: timed(step, o.steps) for name, step in steps.items()}, o.rounds, warm_up=False)
     rows = [[name, s, o.batch / s, seconds["lightly"] / s] for name, s in seconds.items()]
@@ -133,7 +143,10 @@ def main() -> None:
         ratio >= 1.3,
         {
             "seconds": seconds,
-            "against_channels_last": seconds["lightly, channels-last"] / seconds["featurelens"],
+            "bf16": computes_bf16("cpu"),
+            "in_fp32": seconds["lightly"] / seconds["featurelens, fp32"],
+            "against_lightly_tuned_alike": seconds["lightly, channels-last, autocast"]
+            / seconds["featurelens"],
         },
     )
 

@@ -16,6 +16,7 @@ from featurelens.adapt.losses import barlow_twins, negative_cosine, nt_xent, vic
 from featurelens.adapt.memory import enough_memory
 from featurelens.adapt.monitor import CollapsedRun, Health, knn_accuracy, measure
 from featurelens.adapt.pairs import ImagePairs, Labelled, Pairs
+from featurelens.adapt.precision import autocast
 from featurelens.adapt.recipe import Recipe
 
 
@@ -108,8 +109,7 @@ def pretrain(
         views += [augment(second, recipe.local_size, source) for _ in range(recipe.local_views)]
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        low = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bf16")
-        with enough_memory(batch, advice), low:
+        with enough_memory(batch, advice), autocast(recipe.precision, device):
             loss = loss_of(recipe, learner, average, views)
         if not bool(torch.isfinite(loss)):
             raise CollapsedRun(

@@ -33,7 +33,7 @@ class Recipe:
     warmup: int = 100
     decay: float = 0.3  # the last share of the steps, over which the learning rate falls to zero
     ema: float = 0.998  # of the weights that are kept; for BYOL also of the target
-    precision: str = "bf16"
+    precision: str = "auto"  # bf16 where the machine computes it, else fp32
     pool: int = 8192  # programmes in memory
     views: int = 2  # renderings of each
     pool_size: int = 96  # pixels
@@ -103,8 +103,8 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
         raise InvalidInput(
             f"Unknown objective '{recipe.objective}'. Expected one of {', '.join(OBJECTIVES)}."
         )
-    if recipe.precision not in ("fp32", "bf16"):
-        raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'fp32' or 'bf16'.")
+    if recipe.precision not in ("auto", "fp32", "bf16"):
+        raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'auto', 'fp32' or 'bf16'.")
     if recipe.result not in ("descriptor", "network"):
         raise InvalidInput(f"Unknown result '{recipe.result}'. Expected 'descriptor' or 'network'.")
     if not recipe.phases or any(min(phase) < 1 or phase[2] < 2 for phase in recipe.phases):

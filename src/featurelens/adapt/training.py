@@ -20,6 +20,7 @@ from featurelens.adapt.memory import enough_memory, smaller_batch
 from featurelens.adapt.mishaps import TrainingDiverged, check_finite
 from featurelens.adapt.mixing import balanced, losses, mix, soft_targets
 from featurelens.adapt.plan import Plan, apply_plan
+from featurelens.adapt.precision import autocast
 from featurelens.adapt.schedule import factor, set_rates
 from featurelens.adapt.tune_state import load_state, save_state
 from featurelens.adapt.tuning import Tuning
@@ -73,6 +74,7 @@ def train(
     """
     epochs, about = epochs or tuning.epochs, (about or {}) | tuning.to_json()
     module, plan, device = course.module, course.plan, course.device
+    precision = "fp32" if tuning.plan == "frozen" else tuning.precision  # a head alone costs next to nothing
     optimizer = make_optimizer(plan.param_groups(module), tuning)
     average = Average(module, plan.learning(epochs), keep=tuning.ema) if tuning.ema else None
     targets = torch.from_numpy(course.codes).to(device)
@@ -132,7 +134,7 @@ def train(
                 x, wanted = mix(x, wanted, mixer, mixup=tuning.mixup, cutmix=tuning.cutmix)
                 group = number // tuning.accumulate
                 set_rates(optimizer, factor(epoch * per_epoch + group, total, warmup=tuning.warmup))
-                with autocast(tuning, device):
+                with autocast(precision, device):
                     logits = course.forward(x)
                 loss = losses(logits, wanted, weights).sum()
                 check_finite(
@@ -202,14 +204,11 @@ def finished_early(history: Sequence[Epoch], patience: int) -> bool:
 
 @torch.no_grad()
 def predict(course: Course, rows: Sequence[int], tuning: Tuning) -> Float32[np.ndarray, "row target"]:
-    """Class scores of images, without augmentation, in eval mode; the modes of before are put back."""
+    """Class scores of images, without augmentation, in eval mode and single precision; the modes of before are put back."""
     modes = [(part, part.training) for part in course.module.modules()]
     course.module.eval()
     order = [list(rows[i : i + tuning.batch_size]) for i in range(0, len(rows), tuning.batch_size)]
-    found = []
-    for x in course.lessons.batches(order):
-        with autocast(tuning, course.device):
-            found.append(course.forward(x).float().cpu().numpy())
+    found = [course.forward(x).float().cpu().numpy() for x in course.lessons.batches(order)]
     for part, mode in modes:
         part.training = mode
     return np.concatenate(found) if found else np.empty((0, course.classes), np.float32)
@@ -233,13 +232,6 @@ def _order(teach: Int64[np.ndarray, "a"], tuning: Tuning, epoch: int) -> list[li
 
 def seed_of(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
-
-
-def autocast(tuning: Tuning, device: torch.device) -> Any:
-    bf16 = tuning.precision == "bf16" or (
-        tuning.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
-    return torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
 
 
 def copied(module: nn.Module) -> dict[str, Tensor]:

@@ -78,7 +78,9 @@ def adapt(
         float, typer.Option(help="Depth network: least share of an image that a training crop shows.")
     ] = 0.5,
     flip: Annotated[float, typer.Option(help="Depth network: share of mirrored images.")] = 0.5,
-    precision: Annotated[str, typer.Option(help="auto (bf16 on CUDA), fp32 or bf16.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto (bf16 where the machine computes it), fp32 or bf16.")
+    ] = "auto",
     split: Annotated[
         str,
         typer.Option(help="Source images held out: auto, folder (train/ and val/), none, or a share: 0.2."),

@@ -71,7 +71,9 @@ def tune(
         float, typer.Option(help="Least share of an image that a training crop shows; 1: no crops.")
     ] = 0.5,
     flip: Annotated[float, typer.Option(help="Share of mirrored images.")] = 0.5,
-    precision: Annotated[str, typer.Option(help="auto (bf16 on CUDA), fp32 or bf16.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto (bf16 where the machine computes it), fp32 or bf16.")
+    ] = "auto",
     split: Annotated[
         str, typer.Option(help="Test images: auto, folder (train/ and val/), none, or a share: 0.2.")
     ] = "auto",

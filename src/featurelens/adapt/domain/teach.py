@@ -20,8 +20,9 @@ from featurelens.adapt.domain.objectives import OBJECTIVES, Pair
 from featurelens.adapt.memory import enough_memory, smaller_batch
 from featurelens.adapt.mishaps import check_finite
 from featurelens.adapt.plan import apply_plan
+from featurelens.adapt.precision import autocast
 from featurelens.adapt.schedule import factor, set_rates
-from featurelens.adapt.training import autocast, copied, make_optimizer, own_chance, seed_of
+from featurelens.adapt.training import copied, make_optimizer, own_chance, seed_of
 from featurelens.adapt.tune_state import load_state, save_state
 from featurelens.shapes import Float, Float32, Int64
 
@@ -126,7 +127,7 @@ def teach(
                 torch.manual_seed(seed_of(tuning.seed, epoch, number, 2))  # dropout
                 rows = torch.tensor(order[number], device=device)
                 set_rates(optimizer, factor(epoch * steps + number, total, warmup=tuning.warmup))
-                with autocast(tuning, device):
+                with autocast(tuning.precision, device):
                     features = both.features(x)
                     logits = both.logits(features)
                 scaled = features.float() * both.scale
@@ -219,9 +220,8 @@ def _look(both: Both, *, only_target: bool = False) -> Seen:
     both.module.eval()
     features, logits = [], []
     for x in both.lessons.batches([rows[i : i + size] for i in range(0, len(rows), size)]):
-        with autocast(both.tuning, both.device):
-            found = both.features(x)
-            logits.append(both.logits(found).float().cpu().numpy())
+        found = both.features(x)
+        logits.append(both.logits(found).float().cpu().numpy())
         features.append(found.float().cpu().numpy())
     for part, mode in modes:
         part.training = mode
