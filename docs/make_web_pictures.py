@@ -43,6 +43,9 @@ def pages(first: int, other: int, layer: str) -> dict[str, tuple[str, str]]:
         "choose": ("/image", "#grid .tile img.here"),
         "inside": (f"/image/{first}", "#maps .chip, #maps .notice"),
         "unit": (f"/unit?layer={layer}&unit=3", "#answers img, #state .state, #state .notice"),
+        "concepts": ("/concepts", "#concepts img, #state .state"),
+        "concept": ("/concept/0", "#exemplars img, #state .state"),
+        "led": (f"/?like={first}&concept=0:0.5,1:-0.5", "#grid .tile img.here, #state .state"),
         "duplicates": ("/duplicates", "#groups li, #state .state"),
         "quality": ("/quality", "#result .score, #state .state, #state .notice"),
         "jobs": ("/jobs", "#jobs li"),
@@ -138,6 +141,7 @@ def served(gallery: Path | None, folder: Path) -> Iterator[str]:
     if gallery is None:
         gallery = folder / "demo"
         subprocess.run([*command, "demo", "--at", gallery], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*command, "concepts", gallery], check=True, stdout=subprocess.DEVNULL)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from featurelens.adapt.concepts import Concepts, find_concepts
+from featurelens.adapt.concepts.labelled import labelled, purity
 from featurelens.adapt.concepts.naming import Words, plain_words, suggested
 from featurelens.adapt.concepts.patches import patches_of
 from featurelens.errors import BackboneError, InvalidInput, SpecMismatch
@@ -143,6 +144,9 @@ def test_what_is_saved_is_what_is_loaded(pooled: Concepts, patches: Concepts, tm
         for name in ("centre", "encoder", "bias", "decoder", "scale", "active"):
             assert np.array_equal(getattr(again.dictionary, name), getattr(found.dictionary, name))
         assert (again.of, again.searchable, again.spec) == (found.of, found.searchable, found.spec)
+        assert again.labelled is not None
+        assert found.labelled is not None
+        assert again.labelled.of(1) == found.labelled.of(1)
         for one, two in zip(found.concepts, again.concepts, strict=True):
             assert (one.number, one.name, one.frequency) == (two.number, two.name, two.frequency)
             assert [e.image for e in one.exemplars] == [e.image for e in two.exemplars]
@@ -182,3 +186,34 @@ def test_files_that_cannot_be_read_are_told_and_left_out(folder: Path, tmp_path:
     assert patches_of([files[0]] * 10, WordedBackbone(), max_bytes=4 * 4 * 4 * 16 * 3).tokens.shape[0] == 3
     with pytest.raises(InvalidInput, match="None of the 1 images"):
         patches_of(files[1:2], WordedBackbone())
+
+
+def test_labels_tell_where_a_concept_fires_and_how_pure_it_is(pooled: Concepts, features: Features) -> None:
+    fires = pooled.dictionary.encode(features.vectors) > 0
+    labels = np.array(features.labels)
+    assert pooled.labelled is not None
+    for one in pooled.concepts:
+        told = pooled.labelled.of(one.number)
+        assert {label: (n, of) for label, n, of in told} == {
+            kind: (int(fires[labels == kind, one.number].sum()), 8) for kind in SHOWN
+        }
+        shares = [n / of for _, n, of in told]
+        assert shares == sorted(shares, reverse=True)
+        pure = purity(one, pooled.labelled)
+        if one.dead:
+            assert pure is None
+            continue
+        assert pure is not None
+        own = [e.label for e in one.exemplars]
+        assert (pure.count, pure.of) == (max(own.count(kind) for kind in SHOWN), len(own))
+        # by hand: the largest count among so many drawn from four labels of eight each
+        random = np.random.default_rng(5)
+        drawn = [random.choice(labels, len(own), replace=False) for _ in range(4000)]
+        chance = np.mean([np.unique(some, return_counts=True)[1].max() for some in drawn]) / len(own)
+        assert pure.chance == pytest.approx(chance, abs=0.02)
+    assert labelled(fires, None) is None
+    assert labelled(fires, [""] * 32) is None
+    some = labelled(fires, ["", *labels[1:]])
+    assert some is not None
+    assert sum(of for _, _, of in some.of(0)) == 31, "an image without a label is not among the labels"
+    assert some.chance(5) < 1

@@ -14,7 +14,6 @@ from featurelens.cli.terminal import notice, print_json, printable, progress_bar
 
 if TYPE_CHECKING:
     from featurelens.adapt.concepts import Concepts
-    from featurelens.adapt.concepts.naming import Words
     from featurelens.features.progress import OnProgress, Progress
     from featurelens.search import Gallery, Hit
 
@@ -52,7 +51,7 @@ def concepts(
     """
     from featurelens.cli.galleries import find_gallery
     from featurelens.search import Gallery
-    from featurelens.web.concepts_page import write_concepts_page
+    from featurelens.web.learning import PAGE, learn_concepts
 
     if of not in ("pooled", "patches"):
         raise typer.BadParameter(f"'{of}' is neither pooled nor patches", param_hint="--of")
@@ -60,10 +59,20 @@ def concepts(
     folder = find_gallery(gallery, Path.cwd())
     with Gallery.open(folder, device=device, say=say) as opened:
         home = out or opened.folder / "concepts"
-        found = _learned(opened, of=of, count=count, active=active, top=top, steps=steps, seed=seed)
-        found.save(home)
-        page = home / "concepts.html"
-        write_concepts_page(page, found, opened)
+        with ExitStack() as bars:
+            found = learn_concepts(
+                opened,
+                home,
+                of=of,
+                on_images=_bar(bars, "Looking", "images"),
+                on_progress=_bar(bars, "Learning", "steps"),
+                count=count,
+                active=active,
+                top=top,
+                steps=steps,
+                seed=seed,
+            )
+        page = home / PAGE
     if as_json:
         print_json(_told(found, home, page))
     else:
@@ -106,26 +115,6 @@ def _need_torch() -> None:
         raise MissingExtra("torch", "lab", "Learning concepts")
 
 
-def _learned(opened: Gallery, *, of: Any, **options: Any) -> Concepts:
-    from featurelens.adapt.concepts import find_concepts
-
-    features = opened.features()
-    if of == "patches":
-        paths = {hit.name: hit.path for hit in opened.images()}
-        rules = {"exact": opened.settings.exact, "max_pixels": opened.settings.max_pixels}
-        options |= {"backbone": opened.backbone, "files": [paths[name] for name in features.ids], **rules}
-    words = _words(opened) if opened.spec.text else None
-    with ExitStack() as bars:
-        return find_concepts(
-            features,
-            of=of,
-            words=words,
-            on_images=_bar(bars, "Looking", "images"),
-            on_progress=_bar(bars, "Learning", "steps"),
-            **options,
-        )
-
-
 def _bar(bars: ExitStack, title: str, unit: str) -> OnProgress:
     """A bar that comes with its first step and takes the place of the one before: only one is shown at a time."""
     advance: Callable[..., None] | None = None
@@ -138,14 +127,6 @@ def _bar(bars: ExitStack, title: str, unit: str) -> OnProgress:
         advance(progress.done, progress.total, progress.failed)
 
     return tell
-
-
-def _words(opened: Gallery) -> Words:
-    from featurelens.adapt.concepts.naming import Words
-    from featurelens.search import prompt_vectors
-    from featurelens.search.ordinary_words import WORDS
-
-    return Words(WORDS, prompt_vectors(opened.backbone, WORDS))
 
 
 def _told(found: Concepts, home: Path, page: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from featurelens.web.metrics import Metered, Meters
 from featurelens.web.problems import add_handlers
 from featurelens.web.rates import RateLimit, Rates
 from featurelens.web.routes import (
+    concepts,
     duplicates,
     explain,
     images,
@@ -46,6 +47,7 @@ SUBJECTS = (
     layout,
     duplicates,
     quality,
+    concepts,
     jobs,
     openai,
     ops,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from collections import Counter
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from featurelens.errors import FeaturelensError
+from featurelens.web.lit import lit_picture
 
 if TYPE_CHECKING:
     from featurelens.adapt.concepts import Concept, Concepts, Exemplar
     from featurelens.search import Gallery, Hit
 
 _SIDE = 136
-_DIM = 0.4  # what is left of the light where a concept does not fire
 
 
 def write_concepts_page(target: Path, concepts: Concepts, gallery: Gallery) -> None:
@@ -29,7 +28,7 @@ def write_concepts_page(target: Path, concepts: Concepts, gallery: Gallery) -> N
     hits = {hit.name: hit for hit in gallery.images()}
     cards = [_card(one, hits, gallery) for one in by_frequency(concepts)]
     pages = Environment(loader=PackageLoader("featurelens.web"), autoescape=select_autoescape())
-    text = pages.get_template("concepts.html").render(
+    text = pages.get_template("concepts_file.html").render(
         found=concepts, cards=cards, place=gallery.images_folder.name, backbone=_brief(concepts.spec.name)
     )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,30 +68,11 @@ def _tile(exemplar: Exemplar, hit: Hit | None, gallery: Gallery) -> dict[str, An
 def _picture(exemplar: Exemplar, hit: Hit, gallery: Gallery) -> str | None:
     """The image as a data URI; None where it can't be read any more."""
     try:
-        data = gallery.thumbnail(hit, side=_SIDE) if exemplar.where is None else _lit(exemplar, hit, gallery)
+        data = lit_picture(exemplar, hit, gallery, side=_SIDE)
     except FeaturelensError:
         return None
     kind = "webp" if data[8:12] == b"WEBP" else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _lit(exemplar: Exemplar, hit: Hit, gallery: Gallery) -> bytes:
-    """What the network sees of an image, lit where the concept fires, as WebP."""
-    import numpy as np
-    from PIL import Image
-
-    from featurelens.images.decode import decode
-    from featurelens.see.render import enlarge
-
-    assert exemplar.where is not None
-    settings = gallery.settings
-    pixels = decode(hit.path, fit=settings.spec.fit, max_pixels=settings.max_pixels).pixels
-    small = np.asarray(Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
-    light = enlarge(exemplar.where / max(float(exemplar.where.max()), 1e-12), _SIDE, _SIDE)
-    lit = _DIM + (1 - _DIM) * np.clip(2 * light, 0, 1)  # half the peak and more is fully lit
-    buffer = io.BytesIO()
-    Image.fromarray(np.rint(small * lit[..., None]).astype(np.uint8)).save(buffer, "WEBP", quality=80)
-    return buffer.getvalue()
 
 
 def _brief(name: str) -> str:

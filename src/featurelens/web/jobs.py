@@ -121,9 +121,12 @@ class Jobs:
         begun = time.perf_counter()
 
         def report(done: int, total: int | None, message: str | None = None) -> None:
+            nonlocal begun
             if job.stop.is_set():
                 raise Cancelled
-            seconds = time.perf_counter() - begun
+            now = time.perf_counter()
+            begun = now if done < job.done else begun  # another stage of the work, which has its own pace
+            seconds = now - begun
             rate = done / seconds if done and seconds > 0 else None
             left = (total - done) / rate if rate and total is not None else None
             self._change(job, done=done, total=total, rate=rate, left_s=left, message=message)

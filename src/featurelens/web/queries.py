@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +21,17 @@ from featurelens.web.uploads import Upload
 
 @dataclass(frozen=True)
 class Asked:
-    """A query: images of the gallery, images it should be unlike, an upload, an image as a data URI, words."""
+    """A query: images of the gallery, images it should be unlike, an upload, an image as a data URI, words.
+
+    `along`: concepts that it is led along, by number, with how much of each.
+    """
 
     ids: Sequence[int] = ()
     less: Sequence[int] = ()
     upload: str | None = None
     image: str | None = None
     words: Words = field(default_factory=Words)
+    along: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:
@@ -35,6 +39,7 @@ class Asked:
         return (
             not self.less
             and not self.words
+            and not self.along
             and len(self.ids) + (self.upload is not None) + (self.image is not None) == 1
         )
 
@@ -86,14 +91,17 @@ def vector_of(service: Service, asked: Asked) -> np.ndarray:
         fitted.append(read_upload(service, from_data_uri(asked.image)).fitted)
     more = [*asked.ids, *service.embed(fitted)]
     gallery = service.gallery
-    if not more and (asked.less or not asked.words):
+    if not more and (asked.less or not (asked.words or asked.along)):
         raise Problem(
-            422, "Give something to search with: ids, an upload, an image or, without `less`, a text."
+            422,
+            "Give something to search with: ids, an upload, an image or, without `less`, a text or concepts.",
         )
     picture = None
     if more:
         alone = len(more) == 1 and not asked.less
         picture = gallery.vector(more[0]) if alone else feedback_vector(gallery, more, less=asked.less)
+    if asked.along:
+        picture = service.concepts.led(picture, asked.along)
     if picture is not None and not asked.words:
         return picture
     return words_vector(
@@ -108,7 +116,10 @@ def vector_of(service: Service, asked: Asked) -> np.ndarray:
 def one_image(service: Service, asked: Asked) -> int | bytes:
     """The one image that a box is drawn on: an id of the gallery, or the bytes that were sent."""
     if not asked.is_plain:
-        raise Problem(422, "A box is drawn on one image: give one id, or one upload or image, and no `less`.")
+        raise Problem(
+            422,
+            "A box is drawn on one image: give one id, or one upload or image, and no `less`, text or concepts.",
+        )
     if asked.ids:
         return service.original(asked.ids[0]).id
     if asked.upload is not None:

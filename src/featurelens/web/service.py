@@ -20,6 +20,7 @@ from featurelens.web.decoder import Decoder
 from featurelens.web.explaining import Lab
 from featurelens.web.jobs import Jobs
 from featurelens.web.lane import too_much
+from featurelens.web.learned import Learned
 from featurelens.web.limits import Limits
 from featurelens.web.maps import Maps
 from featurelens.web.problems import SERVICE, Problem, discreet, not_found
@@ -49,7 +50,7 @@ class Service:
         self.jobs = Jobs()
         self.results = Results(gallery.folder, self.listing)
         self.maps = Maps(gallery, self.listing, self.results.folder)
-        self.lab = Lab(self)
+        self.lab, self.concepts = Lab(self), Learned(self)
         settings = gallery.settings
         self.decoder = Decoder(
             gallery.spec.fit, exact=settings.exact, max_pixels=settings.max_pixels, limits=limits

@@ -12,6 +12,7 @@ from featurelens.features.progress import Progress
 from featurelens.search import find_duplicates
 from featurelens.web.jobs import Report
 from featurelens.web.layout import all_vectors, by_neighbours
+from featurelens.web.learning import learn_concepts
 
 if TYPE_CHECKING:
     from featurelens.web.service import Service
@@ -90,12 +91,25 @@ def units(service: Service, report: Report) -> dict[str, Any]:
     return {"layers": layers, "images": len(found.images)}
 
 
-WORK: dict[str, Callable[[Service, Report], dict[str, Any]]] = {
+def concepts(service: Service, report: Report, *, of: str = "pooled") -> dict[str, Any]:
+    """Learn what the gallery's features are made of, and keep it where `featurelens concepts` does."""
+    found = learn_concepts(
+        service.gallery,
+        service.concepts.home,
+        of=of,
+        on_images=lambda now: report(now.done, now.total, "Looking at places"),
+        on_progress=lambda now: report(now.done, now.total, "Learning"),
+    )
+    return {"concepts": len(found), "images": found.images, "explained": found.explained}
+
+
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
     "index": index,
     "duplicates": duplicates,
     "layout": layout,
     "assess": assess,
     "units": units,
+    "concepts": concepts,
 }
 
 
@@ -103,6 +117,7 @@ _NEEDS = {
     "layout": ("openTSNE", "maps", "A map that keeps neighbours together"),
     "assess": ("sklearn", "lab", "Assessing features"),
     "units": ("torch", "lab", "Looking at units"),
+    "concepts": ("torch", "lab", "Learning concepts"),
 }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from featurelens.search import Gallery
+from featurelens.web.learning import learn_concepts
 from fixtures.watched import DESKTOP, PHONE, watched
 
 AXE = Path(sys.prefix) / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -21,6 +23,10 @@ PAGES = {
     "choose": ("/image", "#grid .tile img.here"),
     "inside": ("/image/{a}", ".layer, #layers .notice"),
     "unit": ("/unit?layer=features.0&unit=1", "#state > *, #answers > *"),
+    "concepts": ("/concepts", "#concepts img"),
+    "concept": ("/concept/0", "#about h3"),
+    "by concept": ("/?concept=0", "#query .along"),
+    "led": ("/?like={a}&concept=0:0.5,1:-0.5", "#query input[type=range]"),
     "duplicates": ("/duplicates", "#groups > li, #state .state"),
     "quality": ("/quality", "#result > *, #state > *"),
     "jobs": ("/jobs", "#skipped li"),
@@ -39,8 +45,11 @@ REST = [pytest.param(*pair, marks=pytest.mark.slow) for pair in (("desk", "dark"
 
 
 @pytest.mark.parametrize(("size", "theme"), [*BOTH, *REST])
-def test_no_serious_problem(browser: Browser, site: str, axe: str, size: str, theme: str) -> None:
+def test_no_serious_problem(
+    browser: Browser, photos: Path, site: str, axe: str, size: str, theme: str
+) -> None:
     found: dict[str, list[str]] = {}
+    learned(photos)
     options = {**(PHONE if size == "phone" else DESKTOP), "color_scheme": theme}
     with watched(browser, site, **options) as (page, faults):
         page.goto("/")
@@ -50,12 +59,23 @@ def test_no_serious_problem(browser: Browser, site: str, axe: str, size: str, th
         for name, (address, ready) in PAGES.items():
             page.goto(address.format(a=a, b=b, c=c))
             page.wait_for_selector(ready, timeout=30_000, state="attached")
+            if name == "led":
+                page.get_by_role("button", name="Another concept").click()
+                page.wait_for_selector("dialog.picker li")
             problems = check(page, axe)
             if problems:
                 found[name] = problems
         faults.allow("status of 404")
         faults.allow("status of 5")
     assert not found
+
+
+def learned(photos: Path) -> None:
+    """A few concepts for the served gallery, quickly: it is not about them."""
+    with Gallery.open(photos) as gallery:
+        home = gallery.folder / "concepts"
+        if not home.exists():
+            learn_concepts(gallery, home, count=12, active=2, top=6, steps=50)
 
 
 def check(page: object, axe: str) -> list[str]:

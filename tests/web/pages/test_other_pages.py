@@ -158,7 +158,7 @@ def test_the_theme_is_kept_and_the_pages_fit_a_phone(browser: Browser, site: str
             assert page.evaluate("document.documentElement.dataset.theme") == theme
         page.reload()
         assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
-        for address in ("/", "/map", "/image", "/duplicates", "/quality", "/jobs"):
+        for address in ("/", "/map", "/image", "/concepts", "/duplicates", "/quality", "/jobs"):
             page.goto(address)
             page.wait_for_load_state("networkidle")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, address

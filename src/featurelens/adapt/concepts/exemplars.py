@@ -9,7 +9,7 @@ import numpy as np
 
 from featurelens.adapt.concepts.dictionary import Dictionary
 from featurelens.adapt.concepts.found import Concept, Exemplar
-from featurelens.shapes import Float32, Float64, Int64
+from featurelens.shapes import Bool, Float32, Float64, Int64
 
 _CHUNK = 64  # images whose activations at all places are held at a time
 
@@ -18,14 +18,15 @@ _CHUNK = 64  # images whose activations at all places are held at a time
 class Answers:
     """Per concept: share of images in which it fires, mean of the firing images' strongest, the best images.
 
-    `best` are positions among the images, strongest first, -1 where fewer fire; `fired` is the mean number of
-    concepts above zero for one vector.
+    `best` are positions among the images, strongest first, -1 where fewer fire; `fires` tells in which images; `fired`
+    is the mean number of concepts above zero for one vector.
     """
 
     frequency: Float64[np.ndarray, " count"]
     strength: Float64[np.ndarray, " count"]
     best: Int64[np.ndarray, "count top"]
     value: Float32[np.ndarray, "count top"]
+    fires: Bool[np.ndarray, "image count"]
     fired: float
 
 
@@ -47,7 +48,7 @@ def answers_of(
     best = np.where(value > 0, order, -1)
     strength = each.sum(0, dtype=np.float64) / np.maximum(counts, 1)
     vectors = len(tokens) * tokens.shape[1] * tokens.shape[2]
-    return Answers(counts / len(tokens), strength, best.astype(np.int64), value, above / vectors)
+    return Answers(counts / len(tokens), strength, best.astype(np.int64), value, fires, above / vectors)
 
 
 def told(

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from featurelens.adapt.concepts.dictionary import Dictionary
+from featurelens.adapt.concepts.labelled import Labelled
 from featurelens.backbone.protocol import Spec
 from featurelens.errors import InvalidInput, SpecMismatch
 from featurelens.shapes import Float, Float32
@@ -65,7 +66,8 @@ class Concepts:
 
     `of`: learned from one vector an image ("pooled") or from one a place ("patches"). `explained` is R² on what they
     were learned from, `fired` the mean number that fire for a vector. `searchable`: whether the directions lie in the space of
-    the gallery's vectors, so that they can be searched and steered with.
+    the gallery's vectors, so that they can be searched and steered with. `labelled`: in images of which labels each
+    fires. `origin` marks the state of the gallery that they were learned from, "" where that is not known.
     """
 
     spec: Spec
@@ -78,6 +80,8 @@ class Concepts:
     fired: float
     searchable: bool = True
     skipped: tuple[tuple[str, str], ...] = ()
+    labelled: Labelled | None = None
+    origin: str = ""
 
     def __len__(self) -> int:
         return len(self.concepts)

@@ -9,6 +9,7 @@ import numpy as np
 
 from featurelens.adapt.concepts.exemplars import answers_of, told
 from featurelens.adapt.concepts.found import Concepts, Of
+from featurelens.adapt.concepts.labelled import labelled
 from featurelens.adapt.concepts.learn import learn_dictionary
 from featurelens.adapt.concepts.naming import Words, suggested
 from featurelens.adapt.concepts.patches import patches_of
@@ -84,6 +85,7 @@ def find_concepts(
     )
     answers = answers_of(dictionary, tokens, top)
     best = np.where(answers.best >= 0, chosen[answers.best], -1)
+    labels = None if features.labels is None else [features.labels[i] for i in chosen]
     return Concepts(
         spec=features.spec,
         of=of,
@@ -93,7 +95,7 @@ def find_concepts(
             tokens,
             answers,
             images=[features.ids[i] for i in chosen],
-            labels=None if features.labels is None else [features.labels[i] for i in chosen],
+            labels=labels,
             names=suggested(best, features.vectors, words),
         ),
         images=len(tokens),
@@ -102,4 +104,5 @@ def find_concepts(
         fired=answers.fired,
         searchable=searchable,
         skipped=skipped,
+        labelled=labelled(answers.fires, labels),
     )

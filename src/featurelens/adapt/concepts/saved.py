@@ -12,6 +12,7 @@ import numpy as np
 
 from featurelens.adapt.concepts.dictionary import Dictionary
 from featurelens.adapt.concepts.found import Concept, Concepts, Exemplar
+from featurelens.adapt.concepts.labelled import Labelled
 from featurelens.backbone.protocol import Spec
 from featurelens.errors import InvalidInput
 from featurelens.features.durable import write_file
@@ -30,6 +31,8 @@ def save(found: Concepts, folder: Path) -> None:
             maps[f"where_{concept.number}"] = np.stack(where)
     arrays: dict[str, Any] = {name: values.astype(np.float16) for name, values in maps.items()}
     arrays |= {name: getattr(own, name) for name in ("centre", "encoder", "bias", "decoder")}
+    if found.labelled is not None:
+        arrays |= {"label_images": found.labelled.images, "label_fires": found.labelled.fires}
     arrays["told"] = np.frombuffer(told.encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
@@ -71,6 +74,8 @@ def _told(found: Concepts) -> dict[str, Any]:
         "explained": found.explained,
         "fired": found.fired,
         "searchable": found.searchable,
+        "origin": found.origin,
+        "labels": None if found.labelled is None else list(found.labelled.names),
         "skipped": [list(one) for one in found.skipped],
         "concepts": listed(found),
     }
@@ -117,4 +122,8 @@ def _made(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Concepts:
         told["fired"],
         told["searchable"],
         tuple((name, reason) for name, reason in told["skipped"]),
+        None
+        if told.get("labels") is None
+        else Labelled(tuple(told["labels"]), arrays["label_images"], arrays["label_fires"]),
+        told.get("origin", ""),
     )

@@ -23,8 +23,8 @@ _KEEP = {"cache-control": "private, max-age=31536000, immutable"}  # an id never
 class ShownGallery(BaseModel):
     """The gallery; `fit` is how its network takes images, `methods` the explanations that run here.
 
-    `text`: whether it can be searched by words; `layers`: whether images can be followed through the layers;
-    `extras`: which of them are installed.
+    `text`: whether it can be searched by words; `concepts`: whether some were learned; `layers`: whether images can be
+    followed through the layers; `extras`: which of them are installed.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ShownGallery(BaseModel):
     extras: dict[str, bool]
     methods: list[str]
     text: bool
+    concepts: bool
     layers: bool
     indexing: dict[str, Any] | None
 
@@ -94,6 +95,7 @@ def gallery(service: Served) -> ShownGallery:
         extras={"lab": lab_is_there(), "maps": find_spec("openTSNE") is not None},
         methods=methods_of(service),
         text=opened.spec.text,
+        concepts=service.concepts.stamp is not None,
         layers=lab_is_there() and bool(methods_of(service) or opened.spec.map_channels),
         indexing=indexing.to_json() if indexing else None,
     )

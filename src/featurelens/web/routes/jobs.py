@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from featurelens.web.jobs import Job
+from featurelens.web.problems import Problem
 from featurelens.web.service import Served, Service
 from featurelens.web.shown import problems
 from featurelens.web.work import WORK, check_extra
@@ -21,10 +22,14 @@ One = Annotated[str, Path(max_length=64)]
 
 
 class Wanted(BaseModel):
-    """Which work to start."""
+    """Which work to start. `of` is for concepts: what whole images are about ("pooled", without it), or "patches"."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"kind": "index"}]})
-    kind: Literal["index", "assess", "layout", "duplicates", "units"]
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"kind": "index"}, {"kind": "concepts", "of": "patches"}]},
+    )
+    kind: Literal["index", "assess", "layout", "duplicates", "units", "concepts"]
+    of: Literal["pooled", "patches"] | None = None
 
 
 class ShownJob(BaseModel):
@@ -62,8 +67,10 @@ def listed(service: Served, request: Request) -> ShownJobs:
 def start(service: Served, request: Request, wanted: Wanted, response: Response) -> ShownJob:
     """Start a job, or get the one of this kind that runs already. A job that was stopped goes on where it was."""
     check_extra(wanted.kind)
-    work = WORK[wanted.kind]
-    job, new = service.jobs.start(wanted.kind, lambda report: work(service, report))
+    if wanted.of is not None and wanted.kind != "concepts":
+        raise Problem(422, f"`of` is for the kind 'concepts' alone, not for '{wanted.kind}'; leave it out.")
+    work, options = WORK[wanted.kind], {"of": wanted.of} if wanted.of else {}
+    job, new = service.jobs.start(wanted.kind, lambda report: work(service, report, **options))
     if not new:
         response.status_code = 200
     return _shown(service, request, job)

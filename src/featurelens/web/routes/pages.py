@@ -21,6 +21,8 @@ PAGES = {
     "/image": "inside",
     "/image/{id}": "inside",
     "/unit": "unit",
+    "/concepts": "concepts",
+    "/concept/{number}": "concept",
     "/duplicates": "duplicates",
     "/quality": "quality",
     "/jobs": "jobs",

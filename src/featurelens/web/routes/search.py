@@ -1,4 +1,4 @@
-"""Search by images, by more or less like several, and by words."""
+"""Search by images, by more or less like several, by words, and along concepts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,20 @@ router = APIRouter(prefix="/api/v1", tags=["search"])
 Text = Annotated[str, Field(max_length=4096)]
 
 
+class Along(BaseModel):
+    """A concept that the job `concepts` learned, and how much of it: 1 is as much as there is of the picture."""
+
+    model_config = ConfigDict(extra="forbid")
+    number: Annotated[int, Field(ge=0, le=1_000_000)]
+    weight: Annotated[float, Field(ge=-100, le=100)] = 1.0
+
+
 class Search(BaseModel):
     """What to look for: images of the gallery (`ids`), an `upload` or an `image` as a data URI; `less`: unlike these.
 
     `text` and `less_text` say it in words, alone or beside images (`text_weight`: how much they count then), where the
-    gallery's network takes text. `box` is a part of the query image [left, top, right, bottom], as fractions of its sides.
+    gallery's network takes text. `concepts` are searched with, or lead the query: more of some, less of those with a
+    negative weight. `box` is a part of the query image [left, top, right, bottom], as fractions of its sides.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"ids": [1], "k": 10}]})
@@ -34,6 +43,7 @@ class Search(BaseModel):
     text: Annotated[str, Field(max_length=2000)] | None = None
     less_text: Annotated[str, Field(max_length=2000)] | None = None
     text_weight: Annotated[float, Field(gt=0, le=100)] = 1.0
+    concepts: Annotated[list[Along], Field(max_length=100)] = []
     box: Box | None = None
     k: Annotated[int, Field(ge=1, le=5000)] = 60
     min_similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
@@ -56,10 +66,13 @@ class Found(BaseModel):
 
 @router.post("/search", responses=problems(404, 408, 409, 413, 422), response_model_exclude_unset=True)
 def search(service: Served, asked: Search) -> Found:
-    """The images of the gallery that are most like the query, by looks or by words."""
+    """The images of the gallery that are most like the query, by looks, by words or by concepts."""
     started = time.perf_counter()
     words = Words.of(asked.text or None, asked.less_text or None, asked.text_weight)
-    query = Asked(asked.ids, asked.less, asked.upload, asked.image, words)
+    along: dict[int, float] = {}
+    for one in asked.concepts:
+        along[one.number] = along.get(one.number, 0) + one.weight
+    query = Asked(asked.ids, asked.less, asked.upload, asked.image, words, along)
     filters = {"min_similarity": asked.min_similarity, "path": asked.path, "label": asked.label}
     if asked.box is not None:
         left, top, right, bottom = asked.box

@@ -2,16 +2,16 @@
 import { address, get, post } from "./api.js";
 import { count, duration } from "./format.js";
 
-const NAMES = { index: "Indexing", assess: "Assessing", layout: "Laying out the map", duplicates: "Looking for duplicates", units: "Looking at units" };
+const NAMES = { index: "Indexing", assess: "Assessing", layout: "Laying out the map", duplicates: "Looking for duplicates", units: "Looking at units", concepts: "Learning concepts" };
 const FINAL = new Set(["done", "failed", "cancelled"]);
 
 export const jobName = (kind) => NAMES[kind] || kind;
 export const isOver = (job) => FINAL.has(job.state);
 
-/** Start a job of a kind, or join the one that runs already. */
-export async function startJob(kind) {
+/** Start a job of a kind, or join the one that runs already; `options` are the kind's own. */
+export async function startJob(kind, options = {}) {
   try {
-    const said = await post("/jobs", { kind });
+    const said = await post("/jobs", { kind, ...options });
     return said.job && typeof said.job === "object" ? said.job : said;
   } catch (error) {
     if (error.status === 409 && error.body.job) return typeof error.body.job === "object" ? error.body.job : get(`/jobs/${error.body.job}`);

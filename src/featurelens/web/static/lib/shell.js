@@ -5,8 +5,8 @@ import { counted } from "./format.js";
 import { follow, progressText } from "./jobs.js";
 
 const THEMES = ["auto", "light", "dark"];
-const EVERYWHERE = [["g s", "Search"], ["g m", "Map"], ["g d", "Duplicates"], ["g q", "Quality"], ["g j", "Jobs"], ["t", "Theme"], ["?", "These shortcuts"]];
-const GO = { s: "/", m: "/map", d: "/duplicates", q: "/quality", j: "/jobs" };
+const EVERYWHERE = [["g s", "Search"], ["g m", "Map"], ["g c", "Concepts"], ["g d", "Duplicates"], ["g q", "Quality"], ["g j", "Jobs"], ["t", "Theme"], ["?", "These shortcuts"]];
+const GO = { s: "/", m: "/map", c: "/concepts", d: "/duplicates", q: "/quality", j: "/jobs" };
 let own = [];
 let going = 0;
 

@@ -14,13 +14,15 @@ import { Results } from "./results.js";
 import { addressOf, hasPictures, hasQuery, readState } from "./state.js";
 import { Threshold } from "./threshold.js";
 
-const nothing = { text: "", like: [], unlike: [], upload: null, box: null, min: null };
+const nothing = { text: "", like: [], unlike: [], upload: null, box: null, concepts: [], min: null };
 const wide = matchMedia("(min-width: 901px)");
 let state = readState();
 let info = null;
 let shows = 0;
 let settled = false;   // whether what the address says is on the page, so that the place in it means something
 
+// Concepts alone have no picture and no words to compare with.
+const hasWhy = () => Boolean(state.text) || hasPictures(state);
 const whyOf = (item) => `/why?${new URLSearchParams(!hasPictures(state) && state.text ? { text: state.text, id: item.id } : state.upload ? { upload: state.upload, id: item.id } : { like: state.like[0] ?? item.id, id: item.id })}`;
 const actions = {
   more: (item) => change({ like: [...new Set([...state.like, item.id])], unlike: state.unlike.filter((id) => id !== item.id), box: null, min: null }),
@@ -34,7 +36,7 @@ const actions = {
 function menu(item, button) {
   openMenu(button, [
     { icon: "search", text: "Search with this", run: () => actions.only(item) },
-    hasQuery(state) ? { icon: "why", text: "Why does it match?", key: "w", run: () => actions.why(item) } : null,
+    hasWhy() ? { icon: "why", text: "Why does it match?", key: "w", run: () => actions.why(item) } : null,
     { icon: "plus", text: "More like this", key: "+", run: () => actions.more(item) },
     { icon: "minus", text: "Less like this", key: "−", run: () => actions.less(item) },
     { icon: "inside", text: "Through the network", key: "i", run: () => actions.inside(item) },
@@ -67,7 +69,7 @@ const bring = listenForPictures({ onfile: takeFile, onrefuse: toast });
 
 function onTileKey(event, item) {
   if (!item) return;
-  const run = { "+": "more", "=": "more", "-": "less", w: hasQuery(state) ? "why" : null, i: "inside", o: "open" }[event.key];
+  const run = { "+": "more", "=": "more", "-": "less", w: hasWhy() ? "why" : null, i: "inside", o: "open" }[event.key];
   if (!run) return;
   event.preventDefault();
   actions[run](item);
@@ -89,11 +91,18 @@ async function takeFile(file) {
 /** Go to another state: a new entry of the history. */
 function change(changes) {
   keepPlace();
+  const before = state.concepts;
   state = { ...state, ...changes };
   const sameQuery = Object.keys(changes).every((key) => key === "min");
-  history[sameQuery ? "replaceState" : "pushState"]({}, "", addressOf(state));
+  const moved = Object.keys(changes).every((key) => key === "min" || key === "concepts") && sameNumbers(changes.concepts, before);
+  history[sameQuery || moved ? "replaceState" : "pushState"]({}, "", addressOf(state));
   if (!sameQuery) scrollTo({ top: 0 });
   return show();
+}
+
+// A slider that was moved is the same query with another weight: the way back leads to before the first move.
+function sameNumbers(after, before) {
+  return after !== undefined && after.length === before.length && after.every(([number], i) => number === before[i][0]);
 }
 
 async function show() {
@@ -114,11 +123,12 @@ async function show() {
 }
 
 function drawCard(pictures) {
-  if (!pictures.size && hasPictures(state)) return;
+  if (!pictures.size && (hasPictures(state) || state.concepts.length)) return;
   drawQuery($("#query"), state, pictures, {
     choose: bring.choose,
     clear: () => change(nothing),
     box: (box) => change({ box, min: null }),
+    lead: info?.concepts ? (concepts) => change({ concepts, box: null, min: null }) : null,
     drop: (id) => change(id === "upload" ? { upload: null } : { like: state.like.filter((one) => one !== id), unlike: state.unlike.filter((one) => one !== id) }),
   });
 }

@@ -1,5 +1,6 @@
-// The pictures of the query, by id, or "upload" for one that was brought along.
+// The pictures of the query, by id, "upload" for one that was brought along, or "concept 12".
 import { address, get } from "../lib/api.js";
+import { concepts } from "../lib/concepts.js";
 
 const known = new Map();
 
@@ -17,6 +18,10 @@ export function rememberUpload(token, name, thumbnail) {
 export async function picturesOf(state) {
   const missing = [...state.like, ...state.unlike].filter((id) => !known.has(id));
   await Promise.all(missing.map((id) => get(`/images/${id}`).then(remember)));
+  if (state.concepts.length) {
+    const said = await concepts().catch(() => ({ concepts: [] }));
+    for (const one of said.concepts) known.set(`concept ${one.number}`, one);
+  }
   if (state.upload && known.get("upload")?.token !== state.upload) {
     const thumbnail = `${address(`/uploads/${state.upload}/thumbnail`)}?side=512`;
     rememberUpload(state.upload, "Your picture", thumbnail);

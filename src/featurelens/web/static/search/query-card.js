@@ -2,21 +2,32 @@
 import { el, fill, icon } from "../lib/dom.js";
 import { boxed } from "./box.js";
 import { hasPictures, hasQuery, isSingle } from "./state.js";
+import { steering } from "./steering.js";
 
-/** Draw the card. `pictures`: id or "upload" → {name, thumbnail, preview}; `on`: {choose, clear, box, drop(id)}. */
+/** Draw the card. `pictures`: id or "upload" → {name, thumbnail, preview}; `on`: {choose, clear, box, drop(id), lead(concepts)}. */
 export function drawQuery(card, state, pictures, on) {
-  if (!hasQuery(state)) return fill(card, empty(on));
+  const held = card.contains(document.activeElement) ? document.activeElement.id : "";
+  draw(card, state, pictures, on);
+  if (held) document.getElementById(held)?.focus({ preventScroll: true });   // a slider keeps the keyboard
+}
+
+function draw(card, state, pictures, on) {
+  if (!hasQuery(state) && !state.concepts.length) return fill(card, empty(on));
   const head = el("div", { class: "head" }, el("h2", {}, state.box && isSingle(state) ? "Searching with a part of" : "Searching with"),
     el("button", { type: "button", class: "icon", "aria-label": "Clear the query", title: "Clear the query (Escape)", onclick: on.clear }, icon("close")));
-  if (!hasPictures(state)) return fill(card, head, words(state, on));
-  return fill(card, head, isSingle(state) ? single(state, pictures, on) : many(state, pictures, on));
+  const along = steering(state, pictures, on);
+  if (!hasPictures(state)) return fill(card, head, state.text ? words(state, on) : null, along, state.text ? null : add(on));
+  return fill(card, head, isSingle(state) ? single(state, pictures, on) : many(state, pictures, on), along);
 }
 
 function empty(on) {
   return el("div", { class: "drop" }, icon("image"),
     el("div", {}, el("strong", {}, "Search with a picture"), el("div", { class: "hint" }, "Drop or paste one anywhere, or click any picture of the gallery.")),
-    el("button", { type: "button", class: "primary", onclick: on.choose }, "Choose …"));
+    el("button", { type: "button", class: "primary", onclick: on.choose }, "Choose …"),
+    on.lead ? el("a", { class: "hint", href: "/concepts" }, "or search by a concept") : null);
 }
+
+const add = (on) => el("div", { class: "row" }, el("button", { type: "button", title: "Like a picture, led along this", onclick: on.choose }, icon("image"), "Add a picture"));
 
 function words(state, on) {
   return [el("div", { class: "name" }, `“${state.text}”`), el("div", { class: "row" },

@@ -145,6 +145,7 @@ function problemOf(error, state, again) {
   if (state.upload && (error.status === 404 || error.status === 410)) {
     return stateBox("image", "That picture is gone", "The server keeps the latest pictures in memory only. Drop or choose it again.", [["Show all images", "/", true]]);
   }
+  if (error.body?.job_kind === "concepts" || (state.concepts.length && error.status === 409)) return stateBox("concepts", "Not along these concepts", error.message, [["To the concepts", "/concepts", true]]);
   if (error.status === 404) return stateBox("image", "That image is not in the gallery", error.message, [["Show all images", "/", true]]);
   return problemBox(error, again);
 }
