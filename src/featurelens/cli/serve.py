@@ -60,13 +60,12 @@ def serve(
     ] = True,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     latency: Annotated[
-        float | None,
+        float,
         typer.Option(
             min=0.001,
-            help="Seconds that a query may be foreseen to take before it is refused (429). Default: about four times "
-            "what one takes in quiet times.",
+            help="Seconds that 99 of 100 queries may take; what would take longer is refused (429).",
         ),
-    ] = None,
+    ] = 2.0,
     rate: Annotated[
         float | None,
         typer.Option(min=0.01, help="Requests a second from each client; more are refused (429)."),

@@ -11,6 +11,7 @@ import struct
 import sys
 from typing import IO, Any
 
+import numpy as np
 from PIL import Image
 
 from featurelens.errors import ImageError
@@ -46,19 +47,23 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 
 def answer(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
-    """Size, fitted pixels and a picture to show; or the reason why there is none."""
+    """Size, fitted pixels and, where one is asked for, a picture to show; or the reason why there is none."""
     rules = {"max_pixels": about["max_pixels"]}
     try:
-        whole = decode(data, **rules)
         fitted = decode(data, fit=Fit(**about["fit"]), exact=about["exact"], **rules)
+        shown = _picture(decode(data, **rules).pixels, about["shown"]) if about["shown"] else b""
     except ImageError as error:
         return {"reason": error.reason}, b"", b""
-    picture = Image.fromarray(whole.pixels)
-    picture.thumbnail((about["shown"], about["shown"]), reducing_gap=2.0)
+    told = {"width": fitted.width, "height": fitted.height, "format": fitted.format}
+    return told, fitted.pixels.tobytes(), shown
+
+
+def _picture(pixels: np.ndarray, side: int) -> bytes:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((side, side), reducing_gap=2.0)
     shown = io.BytesIO()
     picture.save(shown, "WEBP", quality=82, method=2)
-    told = {"width": whole.width, "height": whole.height, "format": whole.format}
-    return told, fitted.pixels.tobytes(), shown.getvalue()
+    return shown.getvalue()
 
 
 def main() -> None:

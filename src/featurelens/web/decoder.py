@@ -38,7 +38,6 @@ class Decoder:
             "fit": asdict(fit),
             "exact": exact,
             "max_pixels": min(max_pixels, limits.pixels),
-            "shown": SHOWN,
         }
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._slots, self._waiting = Semaphore(_PROCESSES), Semaphore(_MOST_WAIT)
@@ -49,13 +48,16 @@ class Decoder:
         """Start a process ahead of its first work."""
         self._idle.put(self._started())
 
-    def decode(self, data: bytes) -> Upload:
-        """The image; ImageError if it is none, a 422 problem if decoding it hangs or crashes, 429 if many wait."""
+    def decode(self, data: bytes, *, shown: bool = True) -> Upload:
+        """The image, if it will be `shown` with a picture for that.
+
+        ImageError if it is none, a 422 problem if decoding it hangs or crashes, 429 if many wait.
+        """
         if not self._waiting.acquire(blocking=False):
             raise busy("Too many images wait to be decoded")
         try:
             with self._slots:
-                return self._decoded(data)
+                return self._decoded(data, SHOWN if shown else 0)
         finally:
             self._waiting.release()
 
@@ -66,15 +68,15 @@ class Decoder:
         for process in alive:
             _end(process)
 
-    def _decoded(self, data: bytes) -> Upload:
+    def _decoded(self, data: bytes, side: int) -> Upload:
         process = self._taken()
         assert process.stdin is not None
         assert process.stdout is not None
         watch = Timer(self._limits.decode_s, process.kill)
         watch.start()
         try:
-            send(process.stdin, self._about, data)
-            told, (fitted, shown) = receive(process.stdout)
+            send(process.stdin, {**self._about, "shown": side}, data)
+            told, (fitted, picture) = receive(process.stdout)
         except (OSError, EOFError, ValueError):
             slow = watch.finished.is_set()
             self._forget(process)
@@ -92,7 +94,7 @@ class Decoder:
         if "reason" in told:
             raise ImageError(told["reason"])
         pixels = np.frombuffer(fitted, np.uint8).reshape(self.fit.rows, self.fit.cols, 3)
-        return Upload(data, told["width"], told["height"], pixels, shown, self.fit)
+        return Upload(data, told["width"], told["height"], pixels, picture, self.fit)
 
     def _taken(self) -> subprocess.Popen[bytes]:
         while True:

@@ -25,7 +25,7 @@ def exposition(service: Service, meters: Meters, current: Current, door: Door, l
         ("requests_inside", "gauge", "Requests that are being answered.", door.inside),
         ("engine_inside", "gauge", "Requests that wait for the engine or are in it.", lane.inside),
         ("engine_foreseen_seconds", "gauge", "How long one more would take.", round(lane.foreseen_s, 6)),
-        ("engine_budget_seconds", "gauge", "From how long on it is refused.", round(lane.budget_s, 6)),
+        ("engine_limit_seconds", "gauge", "From how long on it is refused.", round(lane.limit_s, 6)),
         ("gallery_switches_total", "counter", "Galleries that took another's place.", current.switches),
     )
     lines = [line for one in about for line in _one(*one)]

@@ -11,25 +11,28 @@ from dataclasses import dataclass
 from featurelens.web.limits import Limits
 from featurelens.web.problems import Problem, busy
 
-_PATIENCE = 4.0  # times what a request takes in quiet times
-_LEAST_S = 0.1  # nobody is refused for less
 _WEIGHT = 0.1  # of the newest answer in what is expected of the next
+_LEAST = 0.05  # of the latency: the limit sinks no further
+_LATE, _GOOD = (
+    0.9,
+    1.0005,
+)  # the limit sinks by a tenth for a late answer, and rises so that one in 200 is late
 
 
 @dataclass(frozen=True)
 class Place:
-    """One request in the lane: when it came, after how many others, with how many inside."""
+    """One request in the lane: when it came, and how many were inside with it."""
 
     since: float
-    number: int
     inside: int
 
 
 class Lane:
-    """Foresees by Little's law how long a newcomer takes: so many inside times the seconds between two answers.
+    """Lets in as many as keep 99 of 100 answers within `limits.latency_s`, at most `limits.waiting` at a time.
 
-    Beyond `limits.waiting` inside, or foreseen to take longer than `limits.latency_s`, it is refused with 429
-    and Retry-After; a few, twice the cores, are always let in. For one thread: the event loop's.
+    By Little's law a newcomer takes as many times the seconds between two answers as there are inside. Foreseen to
+    take longer than a limit, it is refused with 429 and Retry-After; the limit sinks with every answer that was late
+    and rises with the others. As many as there are cores are always let in. For one thread: the event loop's.
 
     >>> lane = Lane(Limits(waiting=1))
     >>> place = lane.enter()
@@ -42,18 +45,10 @@ class Lane:
 
     def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits, self._clock = limits, clock
-        self._few = 2 * (os.cpu_count() or 1)
-        self._numbers = 0
+        self._few = os.cpu_count() or 1
         self._gap_s: float | None = None
-        self._quiet_s: float | None = None
+        self.limit_s = limits.latency_s
         self.inside = 0
-
-    @property
-    def budget_s(self) -> float:
-        """How long a newcomer may be foreseen to take."""
-        if self._limits.latency_s is not None:
-            return self._limits.latency_s
-        return max(_LEAST_S, _PATIENCE * (self._quiet_s or 0.0))
 
     @property
     def foreseen_s(self) -> float:
@@ -62,7 +57,7 @@ class Lane:
 
     def look(self) -> None:
         """Raises the 429 problem that `enter` would raise now."""
-        late = self.inside >= self._few and self.foreseen_s > self.budget_s
+        late = self.inside >= self._few and self.foreseen_s > self.limit_s
         if late or self.inside >= self._limits.waiting:
             raise too_much(self.foreseen_s)
 
@@ -70,19 +65,15 @@ class Lane:
         """Take a place; a 429 problem if there is none."""
         self.look()
         self.inside += 1
-        self._numbers += 1
-        return Place(self._clock(), self._numbers, self.inside)
+        return Place(self._clock(), self.inside)
 
     def leave(self, place: Place) -> None:
         """Give it back."""
-        took = self._clock() - place.since
+        took, most = self._clock() - place.since, self._limits.latency_s
         self.inside -= 1
         gap = took / place.inside
         self._gap_s = gap if self._gap_s is None else self._gap_s + _WEIGHT * (gap - self._gap_s)
-        if place.inside == 1 and place.number == self._numbers:  # it was alone from its beginning to its end
-            before = self._quiet_s or took
-            weight = 0.5 if took < before else 0.05  # the first one loads the network: forget that soon
-            self._quiet_s = before + weight * (took - before)
+        self.limit_s = min(most, max(_LEAST * most, self.limit_s * (_LATE if took > most else _GOOD)))
 
 
 def too_much(seconds: float = 1.0) -> Problem:

@@ -13,10 +13,10 @@ class Limits:
     all uploads together in memory; `pixels` and `decode_s` bound the decoding of one image, `body_s` the time
     a client may take to send a request.
 
-    `at_once` requests are in the service at the same time, `waiting` of them before the engine; `latency_s` is how long a
-    request to the engine may be foreseen to take before it is refused (None: about four times what one takes in quiet
-    times), `answer_s` when any request is given up. `batch` images or queries go through the engine together, as many as
-    take about `batch_s`. `rate` requests a second are each client's (None: any number), `burst` of them at once.
+    `at_once` requests are in the service at the same time, `waiting` of them before the engine, so few that 99 of
+    100 take at most `latency_s`; the others are refused. `answer_s` is when any request is given up. `batch` images or
+    queries go through the engine together, as many as take about `batch_s`. `rate` requests a second are each
+    client's (None: any number), `burst` of them at once.
     """
 
     upload: int = 32 << 20
@@ -28,7 +28,7 @@ class Limits:
     body_s: float = 60.0
     at_once: int = 512
     waiting: int = 64
-    latency_s: float | None = None
+    latency_s: float = 2.0
     answer_s: float = 60.0
     batch: int = 64
     batch_s: float = 0.1

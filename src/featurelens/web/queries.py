@@ -44,11 +44,11 @@ class Asked:
         )
 
 
-def read_upload(service: Service, data: bytes) -> Upload:
-    """Decode what was sent; a 413 or 422 problem says what is wrong with it."""
+def read_upload(service: Service, data: bytes, *, shown: bool = False) -> Upload:
+    """Decode what was sent, if it will be `shown` with a picture for that; a 413 or 422 problem says what is wrong with it."""
     if len(data) > service.limits.upload:
         raise Problem(413, f"The image has more than {service.limits.upload >> 20} MiB.")
-    return service.decoder.decode(data)
+    return service.decoder.decode(data, shown=shown)
 
 
 def from_data_uri(text: str) -> bytes:

@@ -11,7 +11,10 @@ import uvicorn
 
 from featurelens.web.early import Early
 
-_LINGER_S = 0.3  # who has connected by then is told that the service ends
+_LINGER_S = {
+    signal.SIGTERM: 1.0,
+    signal.SIGINT: 0.2,
+}  # who asks on an open connection by then is told that it ends
 _CONNECTIONS = 4096
 
 
@@ -26,12 +29,14 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=2,
+            timeout_keep_alive=75,  # longer than proxies keep one: they close first, so that no request meets a closing
             limit_concurrency=_CONNECTIONS,
             ws="none",
         )
         super().__init__(config)
         self._drain_s, self._app = drain_s, app
         self._ending_since: float | None = None
+        self._linger_s = 0.0
         app.on_failure = self._fail
 
     def serve_on(self, listening: socket.socket) -> None:
@@ -45,7 +50,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; once more: now."""
         if self._ending_since is None:
-            self._ending_since = time.monotonic()
+            self._ending_since, self._linger_s = time.monotonic(), _LINGER_S.get(sig, 0.0)  # pyright: ignore
             self._app.close_door()
         else:
             self.force_exit = self.should_exit = True
@@ -54,7 +59,7 @@ class Server(uvicorn.Server):
         """Whether it is time to end (asked ten times a second)."""
         if self._ending_since is not None:
             waited = time.monotonic() - self._ending_since
-            out = not self._app.inside and waited >= _LINGER_S
+            out = not self._app.inside and waited >= self._linger_s
             self.should_exit = self.should_exit or out or waited >= self._drain_s
         return await super().on_tick(counter)
 

@@ -29,7 +29,7 @@ class Uploaded(BaseModel):
 @router.post("/uploads", status_code=201, responses=problems(408, 413, 422))
 def upload(service: Served, file: Annotated[UploadFile, File()]) -> Uploaded:
     """Send an image once, then use it in searches, matches and explanations."""
-    kept = read_upload(service, file.file.read(service.limits.upload + 1))
+    kept = read_upload(service, file.file.read(service.limits.upload + 1), shown=True)
     token = service.uploads.put(kept)
     return Uploaded(
         upload=token,
