@@ -11,7 +11,7 @@ from featurelens.features import Features
 from featurelens.scale import finder, tend, upkeep
 from featurelens.scale.finder import TableFinder
 from featurelens.search import Gallery, feedback_vector, nothing_matches_below
-from fixtures.drawn import draw
+from fixtures.drawn import draw, draw_many
 from fixtures.numpy_backbone import NumpyBackbone
 from oracles.nearest import nearest
 
@@ -101,3 +101,24 @@ def test_upkeep_keeps_the_tail_small(large) -> None:
     tend(table, exact_below=1000)
     assert upkeep.unindexed(table.refresh()) == 0
     assert upkeep.partitions(1_000_000) == 1000
+
+
+def test_an_index_that_cannot_be_made_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "EXACT_BELOW", 30)
+    draw_many(tmp_path / "photos", 40)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no machine has room for it")
+
+    store = gallery.store
+    options = {"batch_size": 8, "workers": 1, "labels": True, "retry_skipped": False, "on_progress": None}
+    report = store.update(gallery.backbone, make_index=broken, **options)  # pyright: ignore
+    (note,) = report.notes
+    assert "index for vectors" in note
+    assert "no machine has room" in note
+    assert (report.added, len(gallery)) == (40, 40)
+    assert gallery.update().notes == ()
+    assert upkeep.unindexed(store.table.refresh()) == 0  # pyright: ignore

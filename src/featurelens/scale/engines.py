@@ -1,8 +1,10 @@
-"""Lance and Ray, imported nowhere else: late, and told beforehand to report nothing to anybody."""
+"""Lance, Ray and lance-ray, imported nowhere else: late, and told beforehand to report nothing to anybody."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -26,3 +28,29 @@ def load_ray() -> Any:
         return import_module("ray")
     except ImportError as error:
         raise MissingExtra("ray", "scale", "Indexing on several machines (--on ray)") from error
+
+
+def load_lance_ray() -> Any:
+    """The module `lance_ray`; MissingExtra without it."""
+    load_lance()
+    load_ray()
+    try:
+        return import_module("lance_ray")
+    except ImportError as error:
+        raise MissingExtra(
+            "lance-ray", "scale", "Building the index on several machines (--on ray)"
+        ) from error
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[Any]:
+    """Ray, connected to a cluster (None: the one that runs, or one on this machine), for as long as the `with` runs."""
+    ray, mine = load_ray(), False
+    if not ray.is_initialized():
+        ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=False)
+        mine = True
+    try:
+        yield ray
+    finally:
+        if mine:
+            ray.shutdown()

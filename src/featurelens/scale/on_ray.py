@@ -15,7 +15,8 @@ from featurelens.backbone.protocol import Backbone
 from featurelens.errors import GalleryError, InvalidInput
 from featurelens.features.progress import OnProgress
 from featurelens.scale.columns import settings_of
-from featurelens.scale.engines import load_ray
+from featurelens.scale.engines import connected
+from featurelens.scale.index_on_ray import RayIndexer
 from featurelens.scale.plan import Unit
 from featurelens.scale.sources import Source
 from featurelens.scale.store import LanceStore
@@ -49,8 +50,9 @@ def update_on_ray(
 
     `address`: as for `ray.init` (None: the cluster that runs, or one on this machine). One encoder for each GPU,
     without GPUs one for each machine (`encoders`: how many). An encoder that dies starts elsewhere and its unit is done
-    again; kill the driver, and the next run goes on. `load` makes the backbone there (default: by its name).
-    Raises InvalidInput for a gallery that is no table, GalleryError where units could not be done, MissingExtra.
+    again; kill the driver, and the next run goes on. When it is due they build the vector index, too. `load` makes the
+    backbone there (default: by its name). Raises InvalidInput for a gallery that is no table, GalleryError where units
+    could not be done, MissingExtra.
     """
     store = gallery.store
     if not isinstance(store, LanceStore):
@@ -68,6 +70,7 @@ def update_on_ray(
         retry_skipped=retry_skipped,
         on_progress=on_progress,
         team=team,
+        make_index=RayIndexer(address),
     )
 
 
@@ -84,22 +87,13 @@ class RayTeam:
         self, terms: Terms, units: list[Unit], backbone: Backbone, on_batch: OnBatch
     ) -> Iterator[Iterator[Done]]:
         """Start the encoders, give out the units, stop the encoders."""
-        ray, mine = load_ray(), False
-        if not ray.is_initialized():
-            ray.init(
-                address=self.address, log_to_driver=False, logging_level="error", include_dashboard=False
-            )
-            mine = True
-        try:
+        with connected(self.address) as ray:
             actors = _start(ray, self, terms, min(len(units), self.encoders or len(units)))
             try:
                 yield _results(ray, actors, units, on_batch)
             finally:
                 for actor in actors:
                     ray.kill(actor)
-        finally:
-            if mine:
-                ray.shutdown()
 
 
 class Encoder:

@@ -20,7 +20,7 @@ from featurelens.scale.sources import Source, source_of
 from featurelens.scale.stored import stored_vector
 from featurelens.scale.table import Table
 from featurelens.scale.update import Team, update_table
-from featurelens.scale.upkeep import tend
+from featurelens.scale.upkeep import MakeIndex, tend
 from featurelens.scale.view import HAVE_VECTORS
 from featurelens.search.hit import Hit
 from featurelens.search.query import Query
@@ -89,13 +89,20 @@ class LanceStore:
         self.source, self.settings = source, replace(self.settings, images=source.place)
 
     def update(
-        self, backbone: Backbone, *, retry_skipped: bool, team: Team | None = None, **options: Any
+        self,
+        backbone: Backbone,
+        *,
+        retry_skipped: bool,
+        team: Team | None = None,
+        make_index: MakeIndex | None = None,
+        **options: Any,
     ) -> UpdateReport:
-        """Bring the rows up to date with the images, by this process or by a team of others."""
+        """Bring the rows up to date with the images, by this process or by a team of others; the index likewise."""
         self._remember()
         report = update_table(self, backbone, retry_skipped=retry_skipped, team=team, **options)
-        tend(self.table)
-        return report
+        notes: list[str] = []
+        tend(self.table, make_index=make_index, note=notes.append)
+        return replace(report, notes=(*report.notes, *notes))
 
     def add(self, features: Features, *, optimize: bool) -> None:
         """Vectors made elsewhere, in place of any rows of the same names."""

@@ -82,8 +82,10 @@ def update_table(
             with team(terms, plan.units, backbone, on_batch) as results:
                 for number, done in enumerate(results, 1):
                     total += done
-                    if number % _TEND_EVERY == 0:
-                        tend(table)
+                    if (
+                        number % _TEND_EVERY == 0
+                    ):  # the index is made of all rows, at the end, by all machines
+                        tend(table, first_index=False)
     removed = _remove(store, plan)
     dataset = table.refresh()
     indexed = dataset.count_rows(HAVE_VECTORS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from featurelens.errors import GalleryError
@@ -15,6 +17,12 @@ EXACT_BELOW = 100_000
 """Images; below, every search compares with every vector."""
 PROBES = 64  # partitions looked at; measured by benchmarks/scale_lance.py
 REFINE = 20  # times k candidates are compared exactly
+_WHAT = {
+    "files": "to put small files together",
+    "indexes": "the indexes for filters",
+    "vectors": "the index for vectors: until then every search compares with all of them",
+    "old": "to forget old states",
+}
 _SCALAR = {"id": "BTREE", "path": "BTREE", "label": "BITMAP", "status": "BITMAP"}
 _SCALAR_FROM = 10_000  # rows; below, reading a column is as fast as its index
 _TAIL = 0.05  # a share of rows that came after the index; they are compared one by one
@@ -23,27 +31,41 @@ _FRAGMENTS = 32  # small files that are worth putting together
 _PER_FILE = 262_144
 _KEEP = timedelta(days=14)  # older states that no name holds are forgotten
 _VECTOR_INDEX = "vector_idx"
+MakeIndex = Callable[..., None]
+"""Called as make(dataset, column, kind, **shape), it does what `dataset.create_index(column, kind, **shape)` does."""
 
 
-def tend(table: Table, *, always: bool = False, exact_below: int = EXACT_BELOW) -> list[str]:
+def tend(
+    table: Table,
+    *,
+    always: bool = False,
+    exact_below: int | None = None,
+    make_index: MakeIndex | None = None,
+    first_index: bool = True,
+    note: Callable[[str], object] | None = None,
+) -> list[str]:
     """Put small files together, make indexes and extend them; the names of what was done.
 
     Another writer may come between: then the newest version is taken and the step tried again, and what still does not
-    go through is left for the next time. `always`: as soon as one row is behind.
+    go through is left for the next time; `note` is told of it where it will not pass by itself. `always`: as soon as one
+    row is behind. `make_index`: who builds the vector index (default: this process); `first_index`: whether one is made
+    where there is none.
     """
-    done = []
+    limit, done = EXACT_BELOW if exact_below is None else exact_below, []
     for name, step in (
         ("files", _compact),
         ("indexes", _scalar_indexes),
-        ("vectors", _vector_index),
+        ("vectors", partial(_vector_index, make=(make_index or _make_here) if first_index else None)),
         ("old", _forget),
     ):
         try:
-            if table.commit(lambda dataset, step=step: step(dataset, always, exact_below)):
+            if table.commit(lambda dataset, step=step: step(dataset, always, limit)):
                 done.append(name)
         except GalleryError as error:
             if always and not passing(error):
                 raise
+            if note is not None and not passing(error):
+                note(f"Left for the next time ({_WHAT[name]}): {error}")
     return done
 
 
@@ -71,14 +93,20 @@ def _scalar_indexes(dataset: Any, always: bool, exact_below: int) -> bool:
     return done
 
 
-def _vector_index(dataset: Any, always: bool, exact_below: int) -> bool:
+def _make_here(dataset: Any, column: str, kind: str, **shape: Any) -> None:
+    dataset.create_index(column, kind, **shape)
+
+
+def _vector_index(dataset: Any, always: bool, exact_below: int, *, make: MakeIndex | None) -> bool:
     count = dataset.count_rows(HAVE_VECTORS)
     if count < exact_below:
         return False
     have = _indexed_rows(dataset)
     if _VECTOR_INDEX not in have:
+        if make is None:
+            return False
         shape = {"num_partitions": partitions(count), "num_bits": 1}
-        dataset.create_index("vector", "IVF_RQ", name=_VECTOR_INDEX, metric="cosine", **shape)
+        make(dataset, "vector", "IVF_RQ", name=_VECTOR_INDEX, metric="cosine", **shape)
         return True
     if not _is_behind(dataset.count_rows(), have[_VECTOR_INDEX], always):
         return False
