@@ -39,3 +39,13 @@ def siglip(tmp_path_factory: pytest.TempPathFactory):
     from fixtures.clip_nets import siglip_folder
 
     return siglip_folder(tmp_path_factory.mktemp("towers") / "siglip")
+
+
+@pytest.fixture(scope="session")
+def clap(tmp_path_factory: pytest.TempPathFactory):
+    """An untrained CLAP as the hub keeps it, and transformers' own model and processor of it."""
+    for package in ("transformers", "soundfile", "soxr"):
+        pytest.importorskip(package, reason="reads and embeds sounds (extra sound)")
+    from fixtures.clap_nets import clap_folder
+
+    return clap_folder(tmp_path_factory.mktemp("hearing") / "clap")

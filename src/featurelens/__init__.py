@@ -25,7 +25,19 @@ _HOME = {
     "Gallery": "featurelens.search",
     "Hit": "featurelens.search",
 }
-_ROOMS = ("adapt", "assess", "backbone", "export", "features", "images", "nn", "scale", "search", "see", "sounds")
+_ROOMS = (
+    "adapt",
+    "assess",
+    "backbone",
+    "export",
+    "features",
+    "images",
+    "nn",
+    "scale",
+    "search",
+    "see",
+    "sounds",
+)
 
 
 def __getattr__(name: str) -> object:

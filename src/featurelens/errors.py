@@ -27,6 +27,10 @@ class UnknownName(FeaturelensError):
     """A name that no catalog, network or folder holds; the text lists close matches."""
 
 
+class PluginError(FeaturelensError):
+    """An installed package offers something by its entry points that cannot be loaded."""
+
+
 class BackboneError(FeaturelensError):
     """A backbone that cannot be loaded, exported or run as asked."""
 

@@ -96,7 +96,8 @@ def choose(
     found = study(sets, costs=costs, split=split, seed=seed, on_progress=lambda n: tell(f"Measuring {n}"))
     best = found[found.best]
     background = None
-    if best.features.labels is not None and any(best.features.labels):
+    pictures = best.features.spec.modality == "image"
+    if pictures and best.features.labels is not None and any(best.features.labels):
         tell("Looking for label problems and telling backgrounds")
         background = background_predicts(frames(images, best.features.ids), best.features.labels, seed=seed)
     if len(jobs) > 1 and (layers or pooling):
@@ -106,7 +107,7 @@ def choose(
             failed[f"layers of {best.name}"] = f"Layers and poolings of {best.name}: {error}"
             tell(str(error))
     harmed: dict[str, Steadiness] = {}
-    for one in found.assessments if stable else ():
+    for one in found.assessments if stable and pictures else ():  # harms are done to pictures
         tell(f"Harming images for {one.name}")
         job = jobs[one.name]
         harmed[one.name] = steadiness(

@@ -76,7 +76,11 @@ def _open(folder: Path, name: str, request: Request) -> ClapBackbone:
             model = _model(folder, pretrained=request.pretrained)
             hearing = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if "ignore_mismatched_sizes" in str(error):
+                raise BackboneError(
+                    f"The weights in {folder} do not fit its config.json. They belong to another network."
+                ) from error
             raise BackboneError(
                 f"The files of {folder} are not understood: {' '.join(str(error).split())[:300]}. Expected are those of "
                 f"a CLAP as transformers saves it ({_EXAMPLE} is one)."

@@ -113,5 +113,6 @@ def no_text(name: str, purpose: str) -> str:
     return (
         f"{purpose} needs a backbone that also takes text, and '{name}' takes only images. Index the images with "
         "one that was trained on pairs of image and text, into a gallery of their own: featurelens index IMAGES "
-        "--at DIR --backbone clip:Xenova/clip-vit-base-patch32 (or clip:FOLDER, openclip:ARCH/TAG)."
+        "--at DIR --backbone clip:Xenova/clip-vit-base-patch32 (or clip:FOLDER, openclip:ARCH/TAG; for sounds, "
+        "clap:REPO or clap:FOLDER)."
     )

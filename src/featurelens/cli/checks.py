@@ -85,6 +85,7 @@ def _extras() -> list[Check]:
         "timm": ("lab", "timm's networks"),
         "tokenizers": ("clip", "words, with clip:"),
         "open_clip": ("text", "words, with OpenCLIP's models"),
+        "soundfile": ("sound", "sounds"),
         "pillow_heif": ("heif", "HEIF photos (iPhone)"),
         "pyarrow": ("table", "Parquet files"),
         "skimage": ("demo", "the demo photos"),

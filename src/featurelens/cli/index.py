@@ -10,7 +10,7 @@ from featurelens.cli.options import Device, Json, OptionalBackboneName
 from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say
 
 if TYPE_CHECKING:
-    from featurelens.search import UpdateReport
+    from featurelens.search import Gallery, UpdateReport
 
 
 def index(
@@ -59,7 +59,9 @@ def index(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Index a folder of images; run it again to update (only new and changed files cost work)."""
+    """Index a folder of images, or of sounds with --backbone clap:...; run it again to update (only new and changed files
+    cost work).
+    """
     from featurelens.cli.galleries import names_a_table, open_or_create
 
     if on is not None and on != "ray" and not on.startswith("ray:"):
@@ -83,7 +85,7 @@ def index(
         images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels
     )
     with gallery:
-        with progress_bar("Indexing") as advance:
+        with progress_bar("Indexing", unit=gallery.spec.things) as advance:
             how: dict[str, Any] = {
                 "batch_size": batch_size,
                 "on_progress": lambda p: advance(p.done, p.total, p.failed),
@@ -100,10 +102,10 @@ def index(
             listed = {"skipped_files": [{"name": n, "reason": r} for n, r in skipped]} if skipped else {}
             print_json({**result, "update": report, **listed})
             return
-        _print(report, len(gallery), gallery.address, skipped)
+        _print(report, len(gallery), gallery, skipped)
 
 
-def _print(report: UpdateReport, total: int, address: str, skipped: list[tuple[str, str]] | None) -> None:
+def _print(report: UpdateReport, total: int, gallery: Gallery, skipped: list[tuple[str, str]] | None) -> None:
     from rich.markup import escape
 
     work = {
@@ -114,13 +116,15 @@ def _print(report: UpdateReport, total: int, address: str, skipped: list[tuple[s
         "unchanged": report.unchanged,
     }
     parts = [f"{count:,} {what}" for what, count in work.items() if count] or ["nothing to do"]
-    print(f"{total:,} images in the gallery: {', '.join(parts)}.")
+    things = gallery.spec.things
+    print(f"{total:,} {things} in the gallery: {', '.join(parts)}.")
     if report.rate:
-        print(f"{report.rate:,.0f} images/s, {report.seconds:.1f} s in all.")
+        print(f"{report.rate:,.{0 if report.rate >= 10 else 1}f} {things}/s, {report.seconds:.1f} s in all.")
     for note in report.notes:
         notice(f"[yellow]Note:[/] {escape(printable(note))}")
     if report.skipped:
         print(f"{report.skipped:,} files skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
     for name, reason in skipped or ():
         print(f"  {printable(name)}: {reason}")
-    notice(f"Gallery: {address}\nSearch it: featurelens search PHOTO --gallery {address}")
+    one = {"images": "PHOTO", "sounds": "SOUND"}.get(things, "FILE")
+    notice(f"Gallery: {gallery.address}\nSearch it: featurelens search {one} --gallery {gallery.address}")

@@ -29,7 +29,10 @@ def label(
     labels_from: Annotated[Path | None, typer.Option(help="A text file with one name a line.")] = None,
     template: Annotated[
         list[str] | None,
-        typer.Option(help="How a name is written, with {} for it; repeat for several. Default: seven ways."),
+        typer.Option(
+            help="How a name is written, with {} for it; repeat for several. Default: seven ways for photos, five for "
+            "sounds."
+        ),
     ] = None,
     risk: Annotated[
         float,
@@ -39,13 +42,13 @@ def label(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Label every image of a gallery by names alone, or as "none of these"; nothing in the gallery is changed.
+    """Label every image (or sound) of a gallery by names alone, or as "none of these"; nothing in the gallery is changed.
 
-    The gallery must be indexed with a backbone that takes text: clip:REPO, clip:DIR or openclip:ARCH/TAG.
+    The gallery must be indexed with a backbone that takes text: clip:REPO, clip:DIR, openclip:ARCH/TAG, or for sounds
+    clap:REPO, clap:DIR.
     """
     from featurelens.cli.galleries import find_gallery
     from featurelens.search import Gallery, label_images
-    from featurelens.search.prompts import TEMPLATES
 
     names = [one.strip() for one in (labels or "").split(",")]
     if labels_from is not None:
@@ -56,23 +59,24 @@ def label(
     if not any(names):
         raise typer.BadParameter("give --labels shirt,dress,shoe or --labels-from FILE")
     with Gallery.open(find_gallery(gallery, Path.cwd()), device=device, say=say) as opened:
-        found = label_images(opened, names, templates=template or TEMPLATES, risk=risk)
+        found = label_images(opened, names, templates=template, risk=risk)
+        things = opened.spec.things
     if csv is not None:
         _write(csv, found)
     if as_json:
         counts = {name or "none of these": number for name, number in found.counts().items()}
         print_json({"line": found.line, "risk": risk, "counts": counts, "images": found.rows()})
         return
-    _print(found)
+    _print(found, things)
 
 
-def _print(found: ZeroShot) -> None:
+def _print(found: ZeroShot, things: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     table.add_column("label")
-    table.add_column("images", justify="right")
+    table.add_column(things, justify="right")
     table.add_column("score", justify="right")
     table.add_column("the clearest", overflow="fold")
     for name, number in found.counts().items():
@@ -85,7 +89,7 @@ def _print(found: ZeroShot) -> None:
     show(table)
     notice(
         f"A label must score {found.line:.1f} or more: ordinary words in its place do so in {100 * found.risk:.0f} % of "
-        "these images."
+        f"these {things}."
     )
 
 

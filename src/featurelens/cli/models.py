@@ -68,7 +68,7 @@ def _pull(names: list[str], *, as_json: bool) -> None:
         found.append(
             {"name": name, "ready": True, "dim": spec.dim, "text": spec.text, "licence": spec.licence}
         )
-        takes = "images and text" if spec.text else "images"
+        takes = f"{spec.things} and text" if spec.text else spec.things
         notice(f"{name} is ready: {takes}, vectors of {spec.dim} numbers, licence {spec.licence}.")
     if as_json:
         print_json(found)

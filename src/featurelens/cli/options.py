@@ -13,7 +13,8 @@ BackboneName = Annotated[
         "--backbone",
         "-b",
         help="Network to use: embedded, a timm name (resnet50), torchvision:NAME, local-dir:PATH, "
-        "onnx:FILE, bundle:DIR, classic:hog; for text too, clip:REPO, clip:DIR or openclip:ARCH/TAG. "
+        "onnx:FILE, bundle:DIR, classic:hog; for text too, clip:REPO, clip:DIR or openclip:ARCH/TAG; for sounds, "
+        "clap:REPO or clap:DIR. "
         "'featurelens models' lists them.",
     ),
 ]
@@ -23,7 +24,8 @@ OptionalBackboneName = Annotated[
         "--backbone",
         "-b",
         help="Network to use: embedded, a timm name (resnet50), torchvision:NAME, local-dir:PATH, "
-        "onnx:FILE, bundle:DIR, classic:hog; for text too, clip:REPO, clip:DIR or openclip:ARCH/TAG. "
+        "onnx:FILE, bundle:DIR, classic:hog; for text too, clip:REPO, clip:DIR or openclip:ARCH/TAG; for sounds, "
+        "clap:REPO or clap:DIR. "
         "Default: the gallery's own; embedded for a new gallery.",
     ),
 ]

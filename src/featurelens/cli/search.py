@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def search(
     query: Annotated[
-        str | None, typer.Argument(help="An image file, or id:N for an image of the gallery.")
+        str | None, typer.Argument(help="An image (or sound) file, or id:N for one of the gallery.")
     ] = None,
     more: Annotated[
         list[str] | None, typer.Option(help="More like this image, too (file or id:N); repeat for more.")
@@ -77,7 +77,8 @@ def search(
 ) -> None:
     """Find the images that look most like QUERY, or like several images, a part of one, words or a concept.
 
-    Words need a gallery that was indexed with a backbone for text: clip:REPO, clip:DIR or openclip:ARCH/TAG.
+    Words need a gallery that was indexed with a backbone for text: clip:REPO, clip:DIR or openclip:ARCH/TAG; of sounds,
+    clap:REPO or clap:DIR.
     """
     from featurelens.cli.galleries import find_gallery
     from featurelens.search import Gallery, nothing_matches_below

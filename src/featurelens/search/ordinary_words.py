@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from featurelens.search.ordinary_sounds import SOUNDS
+
 WORDS = tuple(
     word.strip()
     for word in """
@@ -25,14 +27,17 @@ WORDS = tuple(
 )
 
 
-def ordinary(labels: Sequence[str]) -> list[str]:
+def ordinary(labels: Sequence[str], modality: str = "image") -> list[str]:
     """The words that say something else than the labels: those that share a word with one of them are left out.
+
+    For the modality "sound" they name what one hears.
 
     >>> "cat" in ordinary(["black cats"]), "dog" in ordinary(["black cats"])
     (False, True)
     """
     said = {_stem(word) for label in labels for word in label.lower().replace("-", " ").split()}
-    return [word for word in WORDS if not said & {_stem(part) for part in word.split()}]
+    words = SOUNDS if modality == "sound" else WORDS
+    return [word for word in words if not said & {_stem(part) for part in word.split()}]
 
 
 def _stem(word: str) -> str:

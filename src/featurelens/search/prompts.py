@@ -22,14 +22,32 @@ TEMPLATES = (
 )
 
 
+_BY_MODALITY = {
+    "image": TEMPLATES,
+    "sound": ("the sound of {}.", "this is a sound of {}.", "a recording of {}.", "one hears {}.", "{}."),
+}
+_PLAIN = ("{}.", "this is {}.")
+
+
+def templates_for(modality: str) -> tuple[str, ...]:
+    """How a name is written for what a backbone takes.
+
+    >>> templates_for("sound")[0]
+    'the sound of {}.'
+    """
+    return _BY_MODALITY.get(modality, _PLAIN)
+
+
 def prompt_vectors(
-    backbone: Backbone, names: Sequence[str], *, templates: Sequence[str] = TEMPLATES
+    backbone: Backbone, names: Sequence[str], *, templates: Sequence[str] | None = None
 ) -> Float32[np.ndarray, "name dim"]:
     """One unit vector for each name: the mean of the unit vectors of all templates that it is put into.
 
-    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), section 3.1.4.
+    By default those of what the backbone takes (`templates_for`). Radford et al., "Learning Transferable Visual Models
+    From Natural Language Supervision" (2021), section 3.1.4.
     Raises InvalidInput for a template without {}, BackboneError for a backbone without a text tower.
     """
+    templates = templates_for(backbone.spec.modality) if templates is None else templates
     if not templates or any("{}" not in one for one in templates):
         raise InvalidInput(f"The templates are {list(templates)}; each must hold {{}}, where the name goes.")
     written = [one.replace("{}", name) for name in names for one in templates]

@@ -14,7 +14,7 @@ from featurelens.errors import BackboneError, InvalidInput
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.ordinary_words import ordinary
-from featurelens.search.prompts import TEMPLATES, prompt_vectors
+from featurelens.search.prompts import prompt_vectors
 from featurelens.shapes import Float, Float32
 
 _DRAWS, _ASKED, _CHUNK = 100, 2_000, 4_096
@@ -68,10 +68,10 @@ def label_images(
     gallery: Gallery,
     labels: Sequence[str],
     *,
-    templates: Sequence[str] = TEMPLATES,
+    templates: Sequence[str] | None = None,
     risk: float = 0.05,
 ) -> ZeroShot:
-    """Give each image of a gallery the label that it is most like, or none.
+    """Give each image (or sound) of a gallery the label that it is most like, or none.
 
     A label's score in an image is its cosine in units of how the cosines of some 200 ordinary words (dog, road, cup)
     spread there. The line is measured on the gallery: a hundred times as many of the ordinary words as there are labels
@@ -87,7 +87,7 @@ def label_images(
         raise InvalidInput("The gallery holds no images; index some first.")
     backbone, features = gallery.backbone, gallery.features()
     wanted = prompt_vectors(backbone, names, templates=templates)
-    others = prompt_vectors(backbone, ordinary(names), templates=templates)
+    others = prompt_vectors(backbone, ordinary(names, backbone.spec.modality), templates=templates)
     step = max(1, len(features) // _ASKED)
     line = chance_line(features.vectors[::step] @ others.T, len(names), risk=risk)
     found = []

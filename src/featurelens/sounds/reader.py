@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ from featurelens.sounds import decode, formats
 from featurelens.sounds.windows import Windows
 
 
+@runtime_checkable
 class _Ruled(Protocol):
     @property
     def reading(self) -> Mapping[str, Any]: ...

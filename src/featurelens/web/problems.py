@@ -18,8 +18,9 @@ from featurelens.errors import (
     FeaturelensError,
     GalleryBusy,
     GalleryError,
-    ImageError,
     MissingExtra,
+    ReadError,
+    SoundError,
     SpecMismatch,
 )
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 SERVICE = "featurelens.service"  # in a request's scope: what answers it, also while another takes over
 _log = logging.getLogger("featurelens.web")
 _STATUS: tuple[tuple[type[FeaturelensError], int], ...] = (
-    (ImageError, 422),
+    (ReadError, 422),
     (GalleryBusy, 409),
     (GalleryError, 503),
     (SpecMismatch, 409),
@@ -61,8 +62,9 @@ def busy(why: str, seconds: float = 1, *, status: int = 429) -> Problem:
 def problem_of(error: FeaturelensError) -> Problem:
     """An error of the library as a problem: wrong input 422, a busy gallery 409, a missing extra 501."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
-    if isinstance(error, ImageError):
-        return Problem(status, f"The image cannot be used: {error.reason}.")
+    if isinstance(error, ReadError):
+        what = "sound" if isinstance(error, SoundError) else "image"
+        return Problem(status, f"The {what} cannot be used: {error.reason}.")
     more: dict[str, Any] = {"extra": error.extra} if isinstance(error, MissingExtra) else {}
     return Problem(status, str(error), **more)
 

@@ -27,7 +27,7 @@ def write_results_page(
     box: Box | None = None,
     boxes: Sequence[Box] | None = None,
 ) -> None:
-    """Write the page; thumbnails are inside the file, a click opens the original. Nothing is fetched.
+    """Write the page; thumbnails are inside the file, a click opens the original, a sound can be played. Nothing is fetched.
 
     A `query` of None was one of words. `box` is the part of the query that was searched for, `boxes` what matches it
     in each hit: both are drawn into the pictures.
@@ -40,6 +40,7 @@ def write_results_page(
         query_picture=None if query is None else _inline(gallery.thumbnail(query), box),
         parts=boxes is not None,
         backbone=gallery.spec.name,
+        things=gallery.spec.things,
         total=len(gallery),
         hits=[
             {
@@ -48,7 +49,7 @@ def write_results_page(
                 "name": hit.name.encode("utf-8", "replace").decode(),
                 "label": hit.label,
                 "similarity": hit.similarity,
-                "size": f"{hit.width} × {hit.height}",
+                "size": f"{hit.width} × {hit.height}" if hit.width else "",
             }
             for hit, where in zip(hits, boxes or [None] * len(hits), strict=True)
         ],

@@ -87,7 +87,7 @@ def _context(chosen: Choosing, map_by: str, at: datetime) -> dict[str, Any]:
         "ids": [printable(name) for name in features.ids],
         "labels": features.labels,
         "classes": sorted(set(features.labels or ()) - {""}),
-        "thumb": Thumbnails(chosen.images, features.ids),
+        "thumb": Thumbnails(chosen.images, features.ids, features.spec),
         "answer": answer(study),
         "cautions": cautions(study),
         "columns": [name for name in SHOWN if any(name in a.measures for a in study.assessments)],
