@@ -47,7 +47,7 @@ def main() -> None:
         off = float(np.abs(kept[f"featurelens {metric}"] - kept[f"scikit-learn {metric}"]).max())
         lines.append([metric, mine, peer, peer / mine, off])
         claims.append((metric, peer / mine, off))
-    big = clustered(5 * n, DIM, clusters=CLASSES, seed=2)
+    big = clustered(5 * n, DIM, clusters=CLASSES, seed=2).astype(np.float64)  # as the smaller ones
     started = time.perf_counter()
     ours(big, np.random.default_rng(1).integers(CLASSES, size=5 * n), metric="cosine")
     larger = time.perf_counter() - started

@@ -56,10 +56,7 @@ def _missing(label: Any) -> bool:
 
 def checked(features: Float[np.ndarray, "n d"], *, name: str = "features") -> Float[np.ndarray, "n d"]:
     """The features as they are, after checking that they are a table of finite numbers."""
-    if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
-        raise InvalidInput(
-            f"{name} must be a float array [rows, dimensions], not {features.dtype} {list(features.shape)}."
-        )
+    check_table(features, name=name)
     if not np.isfinite(features.sum(dtype=np.float64)):
         bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
         if bad.size:
@@ -68,6 +65,14 @@ def checked(features: Float[np.ndarray, "n d"], *, name: str = "features") -> Fl
                 "Leave these rows out or extract them again."
             )
     return features
+
+
+def check_table(features: Float[np.ndarray, "n d"], *, name: str = "features") -> None:
+    """InvalidInput unless the features are a table of floats; their values are not looked at."""
+    if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
+        raise InvalidInput(
+            f"{name} must be a float array [rows, dimensions], not {features.dtype} {list(features.shape)}."
+        )
 
 
 def unit(features: Float[np.ndarray, "n d"], dtype: type = np.float64) -> Float[np.ndarray, "n d"]:

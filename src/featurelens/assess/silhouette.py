@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from featurelens.assess.arrays import BLOCK_BYTES, Classes, Labels, blocks, checked, encode
+from featurelens.assess.arrays import BLOCK_BYTES, Classes, Labels, blocks, check_table, checked, encode
 from featurelens.assess.both_roles import spreads, wide_interval
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.threads import in_threads
@@ -96,7 +96,7 @@ def _cosine_means(
 
     Of a unit row, the mean distance to a class is 1 minus the product with the mean of its unit rows.
     """
-    checked(features)
+    check_table(features)
     n, parts = len(codes), list(blocks(len(codes), 8 * features.shape[1], budget=BLOCK_BYTES // 4))
 
     def summed(
@@ -105,6 +105,8 @@ def _cosine_means(
         """One over the length of each row, the classes of the part, and the sum of the unit rows of each."""
         rows = features[part].astype(np.float64, copy=False)
         length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+        if not np.isfinite(length.sum()):
+            checked(features)
         scale = np.divide(1, length, out=np.zeros(len(rows)), where=length > 0)
         order = np.argsort(codes[part], kind="stable")
         present, first = np.unique(codes[part][order], return_index=True)

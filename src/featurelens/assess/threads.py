@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -17,12 +17,8 @@ def one_thread() -> Iterator[None]:
 
     For small matrices: on busy machines BLAS threads wait for each other far longer than they work.
     """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        yield
-        return
-    with threadpool_limits(1):
+    libraries = _libraries()
+    with libraries.limit(limits=1) if libraries else nullcontext():
         yield
 
 
@@ -35,18 +31,20 @@ def in_threads(work: Callable[[Part], Result], parts: Sequence[Part]) -> Iterato
     >>> list(in_threads(lambda part: part * 2, [1, 2, 3]))
     [2, 4, 6]
     """
-    count = min(len(parts), _threads()) if len(parts) > 1 else 1
-    if count < 2:
+    libraries = _libraries() if len(parts) > 1 else None
+    told = [one["num_threads"] for one in libraries.info() if one["user_api"] == "blas"] if libraries else []
+    count = min(len(parts), max(told, default=1))
+    if libraries is None or count < 2:
         yield from map(work, parts)
         return
-    with one_thread(), ThreadPoolExecutor(count) as pool:
+    with libraries.limit(limits=1), ThreadPoolExecutor(count) as pool:
         yield from pool.map(work, parts)
 
 
-def _threads() -> int:
-    """How many threads BLAS may use now; 1 where that cannot be told."""
+def _libraries() -> Any:
+    """The BLAS and OpenMP that are loaded now, looked for once (2 ms); None without threadpoolctl."""
     try:
-        from threadpoolctl import threadpool_info
+        from threadpoolctl import ThreadpoolController
     except ImportError:
-        return 1
-    return max((one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"), default=1)
+        return None
+    return ThreadpoolController()
