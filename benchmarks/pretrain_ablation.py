@@ -64,7 +64,7 @@ def main() -> None:
     heads = [f"{name} {what}" for name in sets for what in ("mAP", "1-NN")]
     print(table(["run", *heads, "finds its twin", "minutes"], lines))
     whole = [line[1 : 1 + len(heads)] for line in lines if str(line[0]).startswith("everything")]
-    spread = np.ptp(np.array(whole, float), axis=0).max() if whole else float("nan")
+    spread = np.ptp(np.array(whole, float), axis=0).max() if whole else 0.0
     report(
         "procedural ingredients left out one by one: largest scatter of three seeds in any column",
         round(float(spread), 3),
