@@ -9,18 +9,10 @@ this machine.
 from __future__ import annotations
 
 import argparse
-import base64
-import json
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 from _harness import report, table
 from web_page import photos
@@ -28,8 +20,9 @@ from web_page import photos
 from featurelens.search import Gallery
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from fixtures.load import LOST, REFUSED, Answered, begin, finish, send_all
-from fixtures.serve_process import ServeProcess, serve_process, until_answered
+from fixtures.load import send_all
+from fixtures.overload import crowded, ended_in_mid_load, pictures, restarted, unhurried
+from fixtures.serve_process import serve_process
 
 TIMES_P50, TIMES_MEMORY, RESTART_S = 5.0, 1.05, 3.0
 
@@ -88,79 +81,6 @@ def main() -> None:
     detail |= {"statuses after SIGTERM": ended, "answered a second": len(crowd.of(200)) / given.seconds}
     minutes = f"{given.seconds / 60:g} minutes"
     report(f"{given.clients} clients at twice the capacity for {minutes}", value, target, met, detail)
-
-
-def pictures(folder: Path, count: int) -> list[str]:
-    """Requests that bring a picture each."""
-    files = sorted(folder.glob("*.jpg"))[:count]
-    uris = ["data:image/jpeg;base64," + base64.b64encode(file.read_bytes()).decode() for file in files]
-    return [json.dumps({"image": uri, "k": 10}) for uri in uris]
-
-
-def unhurried(service: ServeProcess, bodies: list[str]) -> tuple[Answered, float]:
-    """What one client sees, and how many requests a second are answered at most."""
-    send_all(service.port, bodies, clients=2, seconds=5)
-    quiet = send_all(service.port, bodies, clients=1, seconds=15)
-    most = [len(send_all(service.port, bodies, clients=n, seconds=8).of(200)) / 8 for n in (4, 8, 16)]
-    return quiet, max(most)
-
-
-def crowded(
-    service: ServeProcess, bodies: list[str], *, seconds: float, **load: Any
-) -> tuple[Answered, list[int]]:
-    """What becomes of the requests, and the memory (median) of the second and the last eighth of the time."""
-    memory: list[int] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(seconds / 160):
-            memory.append(service.memory())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    with begin(service.port, bodies, seconds=seconds, **load) as sender:
-        found = finish(sender)
-    done.set()
-    watcher.join()
-    eighth = max(1, len(memory) // 8)
-    return found, [int(np.median(part)) for part in (memory[eighth : 2 * eighth], memory[-eighth:])]
-
-
-def ended_in_mid_load(service: ServeProcess, bodies: list[str], **load: Any) -> tuple[int, dict[int, int]]:
-    """How many of the requests that the service took were not answered, and all statuses from the signal on."""
-    with begin(service.port, bodies, seconds=8.0, **load) as sender:
-        time.sleep(4.0)
-        service.process.send_signal(signal.SIGTERM)
-        service.process.wait(60)
-        found = finish(sender)
-    taken = service.requests()
-    names = {
-        name for name, status in zip(found.names, found.status, strict=True) if status in (LOST, REFUSED)
-    }
-    late = found.due > 4.0
-    kinds, counts = np.unique(found.status[late], return_counts=True)
-    return len(names & taken.keys()), dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-
-
-def restarted(service: ServeProcess, folder: Path, bodies: list[str]) -> float:
-    """Seconds from kill -9 in mid-load until a new process on the same port has answered with hits."""
-    with begin(service.port, bodies, clients=16, seconds=3.0) as sender:
-        time.sleep(1.5)
-        killed = time.perf_counter()
-        service.process.kill()
-        service.process.wait()
-        command = [sys.executable, "-m", "featurelens", "serve", str(folder), "--no-update"]
-        command += ["--port", str(service.port)]
-        again = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        try:
-            until_answered(service.address, json.loads(bodies[0]))
-            seconds = time.perf_counter() - killed
-            assert httpx.get(f"{service.address}/health").status_code == 200
-        finally:
-            again.kill()
-            again.wait()
-        finish(sender)
-    return seconds
 
 
 def quantiles(seconds: np.ndarray) -> list[float]:

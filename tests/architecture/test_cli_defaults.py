@@ -36,6 +36,7 @@ from featurelens.export import export as export_files
 from featurelens.features import extract as extract_features
 from featurelens.search import Gallery, find_duplicates, label_images
 from featurelens.web.app import make_app
+from featurelens.web.limits import Limits
 
 PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (index, Gallery.create),
@@ -45,6 +46,7 @@ PAIRS: list[tuple[Callable[..., object], Callable[..., object]]] = [
     (duplicates, find_duplicates),
     (label, label_images),
     (serve, make_app),
+    (serve, Limits),
     (layers, load_backbone),
     (explain, load_backbone),
     (explain, see.explain),

@@ -57,7 +57,11 @@ def test_images_by_id_come_in_the_order_asked_for(client):
 def test_a_thumbnail_is_small_and_kept(client):
     answer = client.get("/api/v1/images/3/thumbnail", params={"side": 30})
     assert answer.headers["content-type"] == "image/webp"
-    assert "immutable" in answer.headers["cache-control"]
+    assert "immutable" not in answer.headers["cache-control"], "another gallery may have this id"
+    own = client.get(client.get("/api/v1/images/3").json()["thumbnail"])
+    assert "immutable" in own.headers["cache-control"]
+    other = client.get("/api/v1/images/3/thumbnail", params={"of": "00000000"})
+    assert "immutable" not in other.headers["cache-control"]
     assert max(Image.open(io.BytesIO(answer.content)).size) == 48  # never enlarged
     assert client.get("/api/v1/images/77/thumbnail").status_code == 404
     assert client.get("/api/v1/images/3/thumbnail", params={"side": 10**6}).status_code == 422

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from featurelens.search import Gallery, feedback_vector, search_region
+from featurelens.web.shown import stamp
 from fixtures.drawn import encoded
 
 
@@ -78,7 +79,7 @@ def test_the_answer_tells_all_that_a_page_shows(client, gallery: Gallery):
         "label": own.label,
         "width": 48,
         "height": 40,
-        "thumbnail": "/api/v1/images/3/thumbnail?side=256",
+        "thumbnail": f"/api/v1/images/3/thumbnail?side=256&of={stamp(own)}",
     }
 
 

@@ -66,6 +66,10 @@ def serve(
             help="Seconds that 99 of 100 queries may take; what would take longer is refused (429).",
         ),
     ] = 2.0,
+    batch: Annotated[
+        int,
+        typer.Option(min=1, help="Queries of several clients that go through the engine together, at most."),
+    ] = 64,
     rate: Annotated[
         float | None,
         typer.Option(min=0.01, help="Requests a second from each client; more are refused (429)."),
@@ -100,7 +104,7 @@ def serve(
     if images is None:
         find_gallery(None, Path.cwd())
     tokens = Tokens(token, token_file)
-    limits = Limits(latency_s=latency, answer_s=timeout, rate=rate, burst=burst)
+    limits = Limits(latency_s=latency, batch=batch, answer_s=timeout, rate=rate, burst=burst)
     hosts = [*(allow_host or []), host]
 
     def make() -> FastAPI:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
@@ -100,6 +101,7 @@ class Early:
     async def _made(self, stack: AsyncExitStack) -> None:
         usual = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
+        gc.disable()  # what is imported stays: looking through it for garbage would be in vain
         try:
             app = await asyncio.to_thread(self._make)
             await stack.enter_async_context(app.router.lifespan_context(app))
@@ -111,6 +113,8 @@ class Early:
             self.on_failure()
         finally:
             sys.setswitchinterval(usual)
+            gc.freeze()
+            gc.enable()
             self._ready.set()
 
 

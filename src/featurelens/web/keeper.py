@@ -52,6 +52,7 @@ class Keeper:
         self._thread.join()
 
     def _run(self) -> None:
+        self._guarded(self._current.service.gallery.store.replaced)  # from now on it stays as it is
         self._wait_for_quiet()
         self._guarded(self._current.service.warm_up)
         self.warm.set()
@@ -61,7 +62,7 @@ class Keeper:
             if not self._stop.is_set():
                 self._guarded(self._look)
 
-    def _guarded(self, step: Callable[[], None]) -> None:
+    def _guarded(self, step: Callable[[], object]) -> None:
         try:
             step()
         except FeaturelensError as error:

@@ -11,10 +11,8 @@ import uvicorn
 
 from featurelens.web.early import Early
 
-_LINGER_S = {
-    signal.SIGTERM: 1.0,
-    signal.SIGINT: 0.2,
-}  # who asks on an open connection by then is told that it ends
+# For so long those who ask on an open connection are told that the service ends.
+_LINGER_S: dict[int, float] = {signal.SIGTERM: 1.0, signal.SIGINT: 0.2}
 _CONNECTIONS = 4096
 
 
@@ -50,7 +48,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; once more: now."""
         if self._ending_since is None:
-            self._ending_since, self._linger_s = time.monotonic(), _LINGER_S.get(sig, 0.0)  # pyright: ignore
+            self._ending_since, self._linger_s = time.monotonic(), _LINGER_S.get(sig, 0.0)
             self._app.close_door()
         else:
             self.force_exit = self.should_exit = True

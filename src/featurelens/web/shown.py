@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
+from zlib import crc32
 
 from pydantic import BaseModel, Field
 
@@ -37,9 +39,14 @@ def shown(hit: Hit, **more: Any) -> ShownHit:
         label=hit.label,
         width=hit.width,
         height=hit.height,
-        thumbnail=f"/api/v1/images/{hit.id}/thumbnail?side=256",
+        thumbnail=f"/api/v1/images/{hit.id}/thumbnail?side=256&of={stamp(hit)}",
         **more,
     )
+
+
+def stamp(hit: Hit) -> str:
+    """What tells an image from one of the same id in another gallery that was or will be served here."""
+    return f"{crc32(os.fsencode(hit.path)):08x}"
 
 
 def readable(name: str) -> str:
@@ -54,7 +61,7 @@ def model_name(name: str) -> str:
     ('local-dir:mobilenetv2_100', 'resnet50')
     """
     scheme, _, rest = name.partition(":")
-    return readable(f"{scheme}:{Path(rest).name}" if scheme in PATHS else name)
+    return readable(f"{scheme}:{Path(rest).name}" if scheme in PATHS or Path(rest).is_absolute() else name)
 
 
 class ShownProblem(BaseModel):

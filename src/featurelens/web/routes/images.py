@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from featurelens.web.explaining import lab_is_there, methods_of
 from featurelens.web.originals import SHOWABLE, open_original
 from featurelens.web.service import Served
-from featurelens.web.shown import ID, ShownHit, model_name, problems, readable, shown
+from featurelens.web.shown import ID, ShownHit, model_name, problems, readable, shown, stamp
 
 router = APIRouter(prefix="/api/v1", tags=["gallery"])
 One = Annotated[int, Path(ge=0, le=2**63 - 1)]
 Text = Annotated[str | None, Query(max_length=4096)]
 SIDES = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _KEEP = {"cache-control": "private, max-age=31536000, immutable"}  # an id never changes its content
+_KEEP_SHORTLY = {"cache-control": "private, max-age=300"}  # but another gallery may be served here tomorrow
 
 
 class ShownGallery(BaseModel):
@@ -136,11 +137,21 @@ def image(service: Served, id: One) -> ShownHit:
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}, **problems(404, 422)},
 )
-def thumbnail(service: Served, id: One, side: Annotated[int, Query(ge=1, le=1024)] = 256) -> Response:
-    """A small WebP whose longer side has the next of a few fixed lengths at or above `side`."""
+def thumbnail(
+    service: Served,
+    id: One,
+    side: Annotated[int, Query(ge=1, le=1024)] = 256,
+    of: Annotated[str | None, Query(max_length=16)] = None,
+) -> Response:
+    """A small WebP whose longer side has the next of a few fixed lengths at or above `side`.
+
+    With `of`, as addresses in answers have it, clients may keep it for good.
+    """
     length = next(length for length in SIDES if length >= side)
-    picture = service.gallery.thumbnail(service.original(id), side=length)
-    return Response(picture, media_type="image/webp", headers=_KEEP)
+    hit = service.original(id)
+    picture = service.gallery.thumbnail(hit, side=length)
+    keep = _KEEP if of == stamp(hit) else _KEEP_SHORTLY
+    return Response(picture, media_type="image/webp", headers=keep)
 
 
 @router.get(

@@ -16,7 +16,9 @@ export const post = (path, body, options) => ask("POST", path, body, options);
 export const remove = (path, options) => ask("DELETE", path, null, options);
 export const address = (path) => BASE + path;
 
-async function ask(method, path, body, { signal } = {}) {
+const AGAIN = 3; // times that a request which was refused for now (429) is sent again
+
+async function ask(method, path, body, { signal } = {}, again = AGAIN) {
   const form = body instanceof FormData;
   const headers = { Accept: "application/json, application/problem+json" };
   if (body && !form) headers["Content-Type"] = "application/json";
@@ -26,6 +28,14 @@ async function ask(method, path, body, { signal } = {}) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { detail: "The service does not answer. Is `featurelens serve` still running?" });
+  }
+  if (response.status === 429 && again > 0) {
+    const seconds = Number(response.headers.get("Retry-After")) || 1;
+    if (seconds <= 5) {
+      await new Promise((next) => setTimeout(next, 1000 * seconds * (0.75 + Math.random() / 2)));
+      if (signal?.aborted) throw new DOMException("given up", "AbortError");
+      return ask(method, path, body, { signal }, again - 1);
+    }
   }
   if (response.status === 204) return null;
   const kind = response.headers.get("Content-Type") || "";
