@@ -47,6 +47,9 @@ HEAVY = (
     "pandas",
     "lance",
     "ray",
+    "transformers",
+    "soundfile",
+    "soxr",
 )
 
 
@@ -61,7 +64,8 @@ HEAVY = (
         ),
         ("import featurelens.scale", ("torch", "openvino", "lance", "ray", "pyarrow", "fsspec")),
         ("import featurelens.images, featurelens.features", ("torch", "openvino", "sklearn", "pandas")),
-        ("import featurelens.backbone", ("torch", "openvino", "timm")),
+        ("import featurelens.backbone", ("torch", "openvino", "timm", "transformers", "soundfile", "soxr")),
+        ("import featurelens.sounds", ("torch", "transformers", "soundfile", "soxr")),
     ],
 )
 def test_importing_brings_nothing_heavy(code: str, forbidden: tuple[str, ...]) -> None:

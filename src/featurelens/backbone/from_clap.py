@@ -130,9 +130,9 @@ def _digest(model: Any, folder: Path) -> str:
     """Of all that decides a vector: weights, how sounds are prepared, the tokenizer."""
     from featurelens.backbone.weights import weights_hash
 
-    prepared = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
-    config = {key: value for key, value in model.config.to_dict().items() if key != "transformers_version"}
-    identity = hashlib.sha256(json.dumps([prepared, config], sort_keys=True, default=str).encode())
+    told = [json.loads((folder / name).read_text(encoding="utf-8")) for name in NEEDED[:2]]
+    told[0].pop("transformers_version", None)
+    identity = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     identity.update((folder / "tokenizer.json").read_bytes())
     return weights_hash(model, identity.hexdigest())
 

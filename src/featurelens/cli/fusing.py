@@ -49,28 +49,14 @@ def check_request(
 
 def fuse_layers(sets: Mapping[str, Features], kind: str, *, train: str, **options: Any) -> Features:
     """The layers' features as one; the vectors are trained on the labels where `kind` is."""
-    from dataclasses import replace
-
-    from featurelens.adapt.fusing import fuse, fused
+    from featurelens.adapt.fused_features import fuse_features
     from featurelens.errors import InvalidInput
-    from featurelens.features import Features
 
     if train == "views":
         raise InvalidInput(
             "--train views needs several --backbones; layers are fused on labels, or by concat or pca."
         )
-    first = next(iter(sets.values()))
-    arrays = [one.vectors for one in sets.values()]
-    fusion = fuse(kind, arrays, labels=first.labels, **options)
-    rows = fused(fusion, arrays)
-    spec = replace(
-        first.spec,
-        name=f"{' + '.join(one.spec.name for one in sets.values())} ({kind})",
-        weights=f"{' '.join(one.spec.weights for one in sets.values())} {kind} {options.get('seed', 0)}",
-        dim=rows.shape[1],
-    )
-    made = Features.from_raw(first.ids, rows, spec, labels=first.labels)
-    return Features(made.ids, made.vectors, made.spec, made.labels, first.skipped)
+    return fuse_features(kind, sets, **options)[0]
 
 
 def learned_weights(made: Fused) -> dict[str, float]:

@@ -59,8 +59,9 @@ def index(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Index a folder of images, or of sounds with --backbone clap:...; run it again to update (only new and changed files
-    cost work).
+    """Index a folder of images; run it again to update (only new and changed files cost work).
+
+    With --backbone clap:REPO or clap:DIR a folder of sounds.
     """
     from featurelens.cli.galleries import names_a_table, open_or_create
 

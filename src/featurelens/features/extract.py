@@ -57,7 +57,7 @@ def extract(
     """
     wanted = wanted_sets(layers, pooling)
     names = list(wanted)
-    check_modality(backbone, names)
+    check_modality(backbone, wanted)
     listed = sources(images, labels, stamped=store is not None)
     order = [source.id for source in listed]
     if len(set(order)) != len(order):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.reader import Reader, reader_of
 from featurelens.errors import InvalidInput, ReadError
 from featurelens.features.parts import EMBEDDING
+from featurelens.features.sets import OWN, Wanted
 from featurelens.features.sources import Source
 from featurelens.features.tapped import Work
 from featurelens.images.batches import Batch, in_batches
@@ -22,9 +23,9 @@ from featurelens.images.parts import in_parts
 from featurelens.shapes import UInt8
 
 
-def check_modality(backbone: Backbone, names: list[str]) -> None:
+def check_modality(backbone: Backbone, wanted: Mapping[str, Wanted]) -> None:
     """InvalidInput where layers or poolings are asked of a backbone that does not take images."""
-    if backbone.spec.modality != "image" and names != [EMBEDDING]:
+    if backbone.spec.modality != "image" and [one.pooling for one in wanted.values()] != [OWN]:
         raise InvalidInput(
             f"'{backbone.spec.name}' takes {backbone.spec.things}; layers and poolings are of networks that take images. "
             "Leave layers= and pooling= out."

@@ -6,8 +6,8 @@ import numpy as np
 
 from featurelens.shapes import Bool, Float, Float32
 
-NOT_FINITE = "the backbone gives numbers that are not finite for this image"
-ZERO = "the backbone gives a zero vector for this image, which has no direction to compare"
+NOT_FINITE = "the backbone gives numbers that are not finite for it"
+ZERO = "the backbone gives a zero vector for it, which has no direction to compare"
 
 
 def unit_rows(

@@ -1,0 +1,1 @@
+"""Time series in CSV files as one more modality of featurelens."""
