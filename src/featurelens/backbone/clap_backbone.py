@@ -22,7 +22,8 @@ _BATCH = 32
 class ClapBackbone:
     """A TextBackbone for sounds: Wu et al., "Large-scale Contrastive Language-Audio Pretraining" (2023).
 
-    `model`, `hearing` (its feature extractor) and `tokenizer` are transformers' own. Runs in float32; callers take turns at the network.
+    `model`, `hearing` (its feature extractor) and `tokenizer` are transformers' own. Runs in float32; callers take turns at
+    the network.
     """
 
     streams = 2  # one prepares its windows while the other is at the network
