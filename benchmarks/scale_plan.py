@@ -28,7 +28,7 @@ HOURS = 3600.0
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--images", type=float, default=1e9)
-    options.add_argument("--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000])
+    options.add_argument("--sizes", type=int, nargs="+", default=[30_000, 100_000, 300_000])
     options.add_argument("--curve", type=Path, help="a file with the line that scale_lance.py --curve prints")
     options.add_argument("--bytes-per-image", type=float, default=150e3, help="of the originals")
     options.add_argument("--core-hour", type=float, default=0.04, help="price of an hour of one core")
@@ -80,7 +80,8 @@ def plan(given: argparse.Namespace, rate: float, curve: list[dict[str, Any]]) ->
     data = last["bytes"]["data"] / last["rows"]
     index = last["bytes"]["_indices"] / last["rows"]
     core_hours = n / rate / HOURS
-    index_seconds = last["built_seconds"]["index"] / last["rows"] * n
+    index_seconds, power = grown([(one["rows"], one["built_seconds"]["index"]) for one in curve], n)
+    linear = last["built_seconds"]["index"] / last["rows"] * n
     latency, recall = fitted(curve, n)
     stored = n * (data + index)
     lines = [
@@ -106,7 +107,7 @@ def plan(given: argparse.Namespace, rate: float, curve: list[dict[str, Any]]) ->
         [
             "indexing",
             f"{index_seconds / HOURS:,.0f} h",
-            "linear from the largest table measured, all its cores",
+            f"as rows^{power:.2f}, fitted, from the largest table measured, all its cores; linear: {linear / HOURS:,.0f} h",
         ],
         [
             "reading originals",
@@ -120,7 +121,7 @@ def plan(given: argparse.Namespace, rate: float, curve: list[dict[str, Any]]) ->
         ],
         [
             "search p50",
-            f"{1000 * latency:,.0f} ms",
+            _milliseconds(latency),
             "a + b sqrt(n): as many cells as sqrt(n), 64 of them looked at",
         ],
         ["recall@10", f"{recall:.3f}", "1 - recall grows with log n, fitted; below .99: look at more cells"],
@@ -136,6 +137,13 @@ def _milliseconds(seconds: float) -> str:
     )
 
 
+def grown(measured: list[tuple[int, float]], n: float) -> tuple[float, float]:
+    """Seconds at n rows, and the power of the rows (at least 1) that runs through the measured times."""
+    rows, seconds = np.array(measured, float).T
+    power = max(1.0, float(np.polyfit(np.log(rows), np.log(seconds), 1)[0]))
+    return seconds[-1] * (n / rows[-1]) ** power, power
+
+
 def fitted(curve: list[dict[str, Any]], n: float) -> tuple[float, float]:
     """Latency as a + b sqrt(n), lost recall as a line over log n, by least squares through the measured tables."""
     rows = np.array([one["rows"] for one in curve], float)
@@ -143,8 +151,8 @@ def fitted(curve: list[dict[str, Any]], n: float) -> tuple[float, float]:
     lost = 1 - np.array([one["recall"] for one in curve])
     slope, base = np.polyfit(np.sqrt(rows), seconds, 1)
     grows, start = np.polyfit(np.log(rows), lost, 1)
-    # too small tables differ by noise only: better no figure than a flat line over three decades
-    latency = base + slope * math.sqrt(n) if slope * math.sqrt(rows[-1]) > 0.1 * base > 0 else math.inf
+    # too small tables differ by noise only, which three decades make ten times as large: better no figure than that
+    latency = base + slope * math.sqrt(n) if slope * math.sqrt(rows[-1]) > 0.5 * base > 0 else math.inf
     return latency, 1 - max(0.0, start + max(0.0, grows) * math.log(n))
 
 
