@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from featurelens.web.explaining import lab_is_there, methods_of
-from featurelens.web.originals import SHOWABLE, open_original
+from featurelens.web.originals import PLAYABLE, SHOWABLE, open_original
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, ShownHit, model_name, problems, readable, shown, stamp
 
@@ -158,13 +158,13 @@ def thumbnail(
     "/images/{id}/file",
     response_class=Response,
     responses={
-        200: {"content": {kind: {} for kind in SHOWABLE.values()}},
+        200: {"content": {kind: {} for kind in [*SHOWABLE.values(), *PLAYABLE.values()]}},
         304: {"description": "Not changed."},
         **problems(404, 422),
     },
 )
 def file(service: Served, request: Request, id: One) -> Response:
-    """The original file, if it is an image that browsers may show."""
+    """The original file, if it is an image or a sound that browsers may show or play."""
     return open_original(service.original(id), request.headers)
 
 
