@@ -46,6 +46,12 @@ class Asked:
 
 def read_upload(service: Service, data: bytes, *, shown: bool = False) -> Upload:
     """Decode what was sent, if it will be `shown` with a picture for that; a 413 or 422 problem says what is wrong with it."""
+    spec = service.gallery.spec
+    if spec.modality != "image":
+        raise Problem(
+            422,
+            f"This gallery holds {spec.things}; search with one of them by its id, or with words if it takes any.",
+        )
     if len(data) > service.limits.upload:
         raise Problem(413, f"The image has more than {service.limits.upload >> 20} MiB.")
     return service.decoder.decode(data, shown=shown)

@@ -68,7 +68,7 @@ function card({ kind, members, similarity: alike }) {
       el("span", { class: "number" }, counted(members.length, "file"), typeof alike === "number" && kind !== "exact" ? ` · similarity ${similarity(alike)}` : ""),
       el("a", { href: `/why?like=${first.id}&id=${second.id}` }, "Compare")),
     el("ul", {}, members.map((one, i) => el("li", {}, el("a", { href: `/?like=${one.id}`, title: one.name },
-      el("img", { src: one.thumbnail, alt: "", loading: "lazy", decoding: "async" }), el("b", {}, baseName(one.name)), el("span", {}, folderOf(one.name) ? `${folderOf(one.name)} · ` : "", `${count(one.width)} × ${count(one.height)}`)),
+      el("img", { src: one.thumbnail, alt: "", loading: "lazy", decoding: "async" }), el("b", {}, baseName(one.name)), el("span", {}, folderOf(one.name) ? `${folderOf(one.name)} · ` : "", one.width ? `${count(one.width)} × ${count(one.height)}` : "")),
       i === 0 ? el("span", { class: "chip good" }, icon("check"), "best copy") : el("span", { class: "chip" }, one.how)))));
 }
 
