@@ -26,10 +26,10 @@ NAME = "clap:laion/clap-htsat-unfused"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_sounds(tmp_path / "sounds", kinds=("tone", "bell"), seconds=1.0)
+    write_sounds(tmp_path / "sounds", kinds=("tone", "bell"), each=4, seconds=1.0)
     for kind in ("tone", "bell"):
         (tmp_path / "images" / kind).mkdir(parents=True)
-        for number in range(3):
+        for number in range(4):
             pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / kind / f"{kind}-{number}.png")
     monkeypatch.chdir(tmp_path)
@@ -55,7 +55,7 @@ def test_the_python_runs(clap: Any, folder: Path, capsys: pytest.CaptureFixture[
     for code in (first, second):
         exec(code.replace(NAME, f"clap:{clap.folder}"), {})
     said = capsys.readouterr().out
-    assert said.startswith("sound 10.0\nbell/bell-0.wav (6, 24)\n4 image + sound + text ")
+    assert said.startswith("sound 10.0\nbell/bell-0.wav (8, 24)\n8 image + sound + text ")
     assert "mAP: all against " in said
 
 
