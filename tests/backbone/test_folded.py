@@ -55,6 +55,7 @@ def test_answers_and_gradients_are_the_same(name: str, left: int) -> None:
     x = lively(net, 32 if name == "small" else 64)
     quick = folded(net, x[:1])
     assert norms(net.module) > norms(quick.module) == left
+    assert dict(net.module.named_modules()).keys() <= dict(quick.module.named_modules()).keys()
     for ours, theirs in zip(answer_and_slope(quick.module, x), answer_and_slope(net.module, x), strict=True):
         assert (ours - theirs).abs().max() <= 1e-9 * theirs.abs().max()
     embedding = [one.pool(one.forward_features(x)) for one in (quick, net)]

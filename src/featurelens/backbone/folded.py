@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any
 
@@ -92,7 +93,9 @@ def _rest(part: nn.Module) -> nn.Module | None:
     if type(part) is nn.BatchNorm2d:
         return nn.Identity()
     drop, act = getattr(part, "drop", None), getattr(part, "act", None)
-    return nn.Sequential(drop, act) if isinstance(drop, nn.Module) and isinstance(act, nn.Module) else None
+    if not isinstance(drop, nn.Module) or not isinstance(act, nn.Module):
+        return None
+    return nn.Sequential(OrderedDict(drop=drop, act=act))  # under their names, by which layers are read
 
 
 def _fold(module: nn.Module, conv_name: str, norm_name: str) -> None:

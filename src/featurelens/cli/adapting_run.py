@@ -16,7 +16,7 @@ from featurelens.adapt.domain.run import adapt_domain
 from featurelens.adapt.domain.teach import Checkpoint
 from featurelens.adapt.frozen_features import frozen_features
 from featurelens.assess.shift import Shift, shift
-from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
 from featurelens.features.durable import write_file
 from featurelens.features.table import Features
 
@@ -150,9 +150,7 @@ def show_result(adapted: Adapted, shifts: Mapping[str, Shift]) -> None:
     """The shift, every method at its chosen epoch, and the target before and after."""
     from rich.table import Table
 
-    if adapted.skipped:
-        name, reason = adapted.skipped[0]
-        notice(f"{len(adapted.skipped)} files could not be read; the first: {name}: {reason}")
+    say_skipped(adapted.skipped)
     show_measures(shifts)
     print()
     known = adapted.before is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say, say_skipped, show
 
 if TYPE_CHECKING:
     from featurelens.adapt.concepts import Concepts
@@ -180,9 +180,7 @@ def _print(found: Concepts) -> None:
         f"{len(found)} concepts of {found.vectors:,} {what} of {found.images:,} images; {found.fired:.1f} at a time make "
         f"{100 * found.explained:.0f} % of the variance again; {len(found.dead)} never fire."
     )
-    if found.skipped:
-        count = "1 file" if len(found.skipped) == 1 else f"{len(found.skipped)} files, the first"
-        say(f"Not read: {count}: {printable(found.skipped[0][0])}: {found.skipped[0][1]}")
+    say_skipped(found.skipped)
     if not found.searchable:
         say(
             "One can't search along these: the map's mean is not the network's vector. --of pooled makes such concepts."

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped
 
 
 def extract(
@@ -119,10 +119,7 @@ def extract(
         print("learned weights: " + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()))
     if gain is not None:
         print(gain)
-    if one.skipped:
-        notice(
-            f"{len(one.skipped):,} files skipped, the first: {printable(one.skipped[0][0])}: {one.skipped[0][1]}"
-        )
+    say_skipped(one.skipped)
     if backbone_out:
         notice(f"Use the fused backbone: featurelens index {images} --backbone fused:{backbone_out}")
 

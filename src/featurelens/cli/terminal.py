@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -29,6 +29,13 @@ def notice(markup: str) -> None:
 def say(text: str) -> None:
     """One plain line for the user on stderr (what `say=` callbacks of the library get)."""
     stderr().print(text, markup=False, soft_wrap=True)
+
+
+def say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """How many files were left out, and the first of them with its reason; nothing if there is none."""
+    if skipped:
+        count = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files, the first"
+        say(f"Not read: {count}: {printable(skipped[0][0])}: {skipped[0][1]}")
 
 
 def show(table: Table) -> None:

@@ -15,7 +15,7 @@ from featurelens.adapt.plan import Plan
 from featurelens.adapt.training import Epoch
 from featurelens.adapt.tuned import Tuned
 from featurelens.adapt.tuning import Tuning
-from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
 from featurelens.errors import InvalidInput
 from featurelens.features.sources import sources
 
@@ -167,9 +167,7 @@ def show_result(tuned: Tuned) -> None:
     """Accuracy with its interval, beside the head alone, and the classes that are mixed up most."""
     from rich.table import Table
 
-    if tuned.skipped:
-        name, reason = tuned.skipped[0]
-        notice(f"{len(tuned.skipped)} files could not be read; the first: {name}: {reason}")
+    say_skipped(tuned.skipped)
     if tuned.scores is None:
         notice("No images were kept for testing (split none), so there is no accuracy.")
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
 
 if TYPE_CHECKING:
     from featurelens.see.unit_pass import Units
@@ -110,7 +110,4 @@ def _print(found: Units) -> None:
         best = (-one.contrast).argsort(kind="stable")[:8]
         table.add_row(one.layer, str(len(one)), str(len(one.dead)), ", ".join(str(int(i)) for i in best))
     show(table)
-    if found.skipped:
-        name, reason = found.skipped[0]
-        count = "1 file" if len(found.skipped) == 1 else f"{len(found.skipped)} files, the first"
-        say(f"Not read: {count}: {printable(name)}: {reason}")
+    say_skipped(found.skipped)
