@@ -53,7 +53,10 @@ def curves(history: Sequence[Epoch]) -> str:
     parts.append(line(loss, top, "loss"))
     if any(t is not None for t in test):
         parts += [line(test, top, "test loss"), line([one.accuracy for one in history], 1.0, "accuracy")]
-    marks = sorted({0, (len(history) - 1) // 2, len(history) - 1})
+    last = len(history) - 1
+    marks = (
+        range(last + 1) if last < 12 else sorted({round(last * share) for share in (0, 0.25, 0.5, 0.75, 1)})
+    )
     for i in marks:
         x = place(i, 0, 1.0).partition(",")[0]
         parts.append(f'<text x="{x}" y="{_HEIGHT - 22}" text-anchor="middle" fill="#555">{i + 1}</text>')

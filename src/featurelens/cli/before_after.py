@@ -94,9 +94,11 @@ def write_changes(
                 taken(other, None), before, second, seed=seed, on_progress=advance
             )
         found["layers"], kept = cka_by_layer(mine, before, second, seed=seed, on_progress=advance)
-    chosen = changed_units(kept, units)
+    chosen = changed_units(kept, 2 * units)  # some will not answer to any picture
     with progress_bar("Drawing", unit="steps") as advance:
-        return write_page(found, chosen, (before, second), out, steps=steps, seed=seed, on_progress=advance)
+        return write_page(
+            found, chosen, (before, second), out, count=units, steps=steps, seed=seed, on_progress=advance
+        )
 
 
 def _listed(predictions: Path) -> list[str]:

@@ -118,7 +118,7 @@ def changed_units(kept: Kept, count: int) -> list[tuple[str, int, float]]:
     layer, (a, b) = list(kept.items())[-1]
     x, y = (f.vectors - f.vectors.mean(0) for f in (a, b))
     size = np.sqrt((x**2).sum(0) * (y**2).sum(0))
-    alive = (x.std(0) > np.median(x.std(0)) / 2) & (y.std(0) > np.median(y.std(0)) / 2)
+    alive = (x.std(0) > np.median(x.std(0))) & (y.std(0) > np.median(y.std(0)))
     correlation = np.where(alive, (x * y).sum(0) / np.where(size > 0, size, 1.0), np.inf)
     order = np.argsort(correlation, kind="stable")[:count]
     return [(layer, int(unit), float(correlation[unit])) for unit in order if np.isfinite(correlation[unit])]

@@ -15,13 +15,18 @@ from featurelens.see.maximization import maximize
 
 def write_page(
     found: dict[str, Any], units: Sequence[tuple[str, int, float]], nets: tuple[TorchBackbone, TorchBackbone], out: Path,
-    *, steps: int, seed: int, on_progress: Callable[..., None],
+    *, count: int, steps: int, seed: int, on_progress: Callable[..., None],
 ) -> Path:  # fmt: skip
-    """Draw the units' pictures with both networks, then write everything into `out`; returns the page."""
+    """Draw the units' pictures with both networks, then write everything into `out`; returns the page.
+
+    It shows the first `count` units that a picture drives in both networks.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     out.mkdir(parents=True, exist_ok=True)
-    found["units"] = _draw(units, nets, out, steps=steps, seed=seed, on_progress=on_progress) if units else []
+    found["units"] = (
+        _draw(units, nets, out, steps=steps, seed=seed, on_progress=on_progress)[:count] if units else []
+    )
     write_file(out / "changes.json", lambda file: file.write((json.dumps(found, indent=2) + "\n").encode()))
     pages = Environment(loader=PackageLoader("featurelens.cli"), autoescape=True, undefined=StrictUndefined)
     text = pages.get_template("changes.html.j2").render(
@@ -56,6 +61,8 @@ def _draw(
         )
     rows = []
     for i, (layer, unit, correlation) in enumerate(units):
+        if not all(made[i].alive for made in sides):
+            continue  # it never answered, so its picture is the noise that the climb began from
         files = [f"{layer.replace('.', '-')}-{unit}-{side}.png" for side in ("before", "after")]
         for file, made in zip(files, sides, strict=True):
             _png(out / file, made[i].pixels)
