@@ -9,7 +9,19 @@ from jaxtyping import install_import_hook
 
 import fixtures.checked  # noqa: F401 (the hook takes it by its name)
 
-_ROOMS = ("images", "sounds", "backbone", "features", "see", "assess", "adapt", "nn", "search", "export", "scale")
+_ROOMS = (
+    "images",
+    "sounds",
+    "backbone",
+    "features",
+    "see",
+    "assess",
+    "adapt",
+    "nn",
+    "search",
+    "export",
+    "scale",
+)
 _hook = install_import_hook([f"featurelens.{room}" for room in _ROOMS], "fixtures.checked.checked")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
