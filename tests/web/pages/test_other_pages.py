@@ -88,7 +88,7 @@ def test_a_picture_goes_through_the_network(browser: Browser, site: str) -> None
         page.locator("#grid .tile > a").first.click()
         expect(page).to_have_url(re.compile(r"/image/\d+"))
         expect(page.locator("#name")).to_contain_text(".jpg")
-        expect(page.locator(".layer")).to_have_count(1)
+        expect(page.locator(".layer")).to_have_count(1, timeout=60_000)  # torch is imported first
         until(page, DRAWN)
         expect(page.locator("#maps")).to_contain_text("embedded")
 
