@@ -15,6 +15,7 @@ import pytest
 
 from featurelens.search import Gallery
 from featurelens.web.app import make_app
+from featurelens.web.limits import Limits
 from fixtures.drawn import draw_many, encoded
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
@@ -125,7 +126,7 @@ def test_what_many_clients_send_at_once_goes_through_the_network_together(tmp_pa
     gallery: Gallery = filled(tmp_path, network)
     vectors = [gallery.vector(encoded(seed)) for seed in range(32)]
     network.embed = counted
-    app = make_app(gallery)
+    app = make_app(gallery, limits=Limits(latency_s=60))  # however slow the machine, nobody is sent away
 
     def waiting() -> Sequence[object]:
         return app.state.current.service.queues["embed"]._waiting
