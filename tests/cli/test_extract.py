@@ -57,6 +57,7 @@ def test_fused_features_and_a_gallery_of_them(photos: Path, tmp_path: Path) -> N
     kept = ("--out", tmp_path / "f", "--backbone-out", tmp_path / "fused", "--check", "--json")
     done = featurelens("extract", photos, *both, *kept)
     assert done.returncode == 0, done.stderr
+    assert "learned from the labels of these images" in done.stderr
     told = json.loads(done.stdout)
     assert told["images"] == 24
     assert {g["measure"] for g in told["gains"]} == {"linear probe accuracy", "mAP"}

@@ -64,7 +64,15 @@ def extract(
     """Write the features of IMAGES: vectors with their ids, labels and where they come from."""
     from featurelens.backbone import load_backbone
     from featurelens.backbone.members import member_of
-    from featurelens.cli.fusing import TABLES, check_request, fuse_layers, gain_of, learned_weights, save
+    from featurelens.cli.fusing import (
+        LEARNED,
+        TABLES,
+        check_request,
+        fuse_layers,
+        gain_of,
+        learned_weights,
+        save,
+    )
     from featurelens.features.extract import extract as run
 
     members, tapped = [member_of(name) for name in _listed(backbones)], _listed(layers)
@@ -111,6 +119,11 @@ def extract(
     if made is not None and check and fusion is not None:
         gain = gain_of(made, fusion, train=train, **learning)
         result["gains"] = gain.gains
+    if fusion in LEARNED and train != "views" and one.labels is not None:
+        say(
+            "The fusion learned from the labels of these images, and measured on them it looks too good: "
+            "--check tells in folds whether it helps, or assess other images."
+        )
     if as_json:
         print_json(result)
         return

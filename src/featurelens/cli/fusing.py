@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from featurelens.features import Features
 
 FUSIONS = ("concat", "weights", "attention", "pca", "whitening")
+LEARNED = ("weights", "attention")
 TABLES = (".npy", ".parquet")
 
 
