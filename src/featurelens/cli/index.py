@@ -124,7 +124,8 @@ def _print(report: UpdateReport, total: int, gallery: Gallery, skipped: list[tup
     for note in report.notes:
         notice(f"[yellow]Note:[/] {escape(printable(note))}")
     if report.skipped:
-        print(f"{report.skipped:,} files skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
+        files = "1 file" if report.skipped == 1 else f"{report.skipped:,} files"
+        print(f"{files} skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
     for name, reason in skipped or ():
         print(f"  {printable(name)}: {reason}")
     one = {"images": "PHOTO", "sounds": "SOUND"}.get(things, "FILE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -47,7 +48,9 @@ def connected(address: str | None) -> Iterator[Any]:
     """Ray, connected to a cluster (None: the one that runs, or one on this machine), for as long as the `with` runs."""
     ray, mine = load_ray(), False
     if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=False)
+        with warnings.catch_warnings():  # the processes that Ray starts never call the Lance of this one
+            warnings.filterwarnings("ignore", message="lance is not fork-safe")
+            ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=False)
         mine = True
     try:
         yield ray

@@ -22,7 +22,8 @@ def index(service: Service, report: Report) -> dict[str, Any]:
     """Bring the gallery up to date with its folder; commits as it goes."""
 
     def progress(now: Progress) -> None:
-        skipped = f"{now.failed:,} files skipped" if now.failed else None
+        files = "1 file" if now.failed == 1 else f"{now.failed:,} files"
+        skipped = f"{files} skipped" if now.failed else None
         report(now.done, now.total, skipped)
 
     return asdict(service.gallery.update(on_progress=progress))
