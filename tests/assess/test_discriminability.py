@@ -79,14 +79,14 @@ def test_rotation_scale_order_and_class_names_change_nothing(seed, scale):
     order = random.permutation(60)
     moved = (features @ rotation * scale)[order]
     renamed = np.array(["zebra", "ant", "ox", "bee"])[labels][order]
-    for measure in (
-        lambda f, y: silhouette(f, y).value,
-        lambda f, y: silhouette(f, y, metric="euclidean").value,
-        lambda f, y: class_distances(f, y).value,
-        lambda f, y: retrieval(f, y)["mAP"].value,
-        lambda f, y: retrieval(f, y)["precision@5"].value,
+    for measure, close in (
+        (lambda f, y: silhouette(f, y).value, 1e-6),
+        (lambda f, y: silhouette(f, y, metric="euclidean").value, 1e-6),
+        (lambda f, y: class_distances(f, y).value, 1e-6),
+        (lambda f, y: retrieval(f, y)["mAP"].value, 1e-4),  # two that are as near may change places
+        (lambda f, y: retrieval(f, y)["precision@5"].value, 1e-2),
     ):
-        assert measure(moved, renamed) == pytest.approx(measure(features, labels), abs=1e-6)
+        assert measure(moved, renamed) == pytest.approx(measure(features, labels), abs=close)
 
 
 def test_distances_equal_the_mean_over_all_pairs():
