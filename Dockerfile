@@ -1,10 +1,11 @@
-# featurelens as a service: without torch, without root. `docker build -t featurelens .`, then deploy/compose.yaml.
+# featurelens as a service: without torch, without root. `docker build -t featurelens .` (more: `--build-arg EXTRAS=scale,otel`), then deploy/compose.yaml.
 FROM python:3.13-slim AS build
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src ./src
+ARG EXTRAS=""
 RUN python -m venv /opt/featurelens \
- && /opt/featurelens/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .
+ && /opt/featurelens/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 featurelens \

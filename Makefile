@@ -8,7 +8,7 @@ SETUP  := pyproject.toml constraints.txt
 AXE    := 4.14.1
 # Two files at a time, each on one core: torch with more threads than free cores collapses.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
-ALL    := lab,export,clip,text,sound,heif,table,maps,demo,scale
+ALL    := lab,export,clip,text,sound,heif,table,maps,demo,scale,otel
 
 .PHONY: demo test lint quick slow bench docs clean
 .DEFAULT_GOAL := demo

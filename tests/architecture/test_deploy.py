@@ -74,7 +74,12 @@ def test_the_image_is_built_from_files_that_are_there_and_runs_without_root_and_
         assert (ROOT / source).exists(), source
     assert int(instruction("USER").partition(":")[0]) >= 10000
     (install,) = re.findall(r"pip install (.*)$", DOCKERFILE, re.MULTILINE)
-    assert install.endswith(" .")
+    what = install.rpartition(" ")[2]
+    made = lambda extras: subprocess.check_output(
+        ["sh", "-c", f"echo {what}"], env={"EXTRAS": extras}, text=True
+    )  # noqa: E731
+    assert (made("").strip(), made("scale,otel").strip()) == (".", ".[scale,otel]")
+    assert instruction("ARG") == 'EXTRAS=""'
     assert "[" not in install, "no extra: torch stays out"
     assert "--constraint constraints.txt" in install
     for line in re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE):

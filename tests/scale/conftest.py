@@ -1,4 +1,4 @@
-"""Tables in a temporary folder and on an S3 of this process; every test has caches of its own."""
+"""Tables in a temporary folder and on moto's S3; every test has caches of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """The objects of an S3 that the usual variables point to."""
+    """An S3 that the usual variables point to."""
     from featurelens.images.remote import _file_system
 
     with s3_server() as (endpoint, store):
@@ -36,7 +36,4 @@ def put_folder(store: Store, bucket: str, folder: Path) -> None:
     """Copy a folder into a bucket."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            store.objects[f"{bucket}/{path.relative_to(folder.parent).as_posix()}"] = (
-                path.read_bytes(),
-                1.7e9,
-            )
+            store.put(f"{bucket}/{path.relative_to(folder.parent).as_posix()}", path.read_bytes())

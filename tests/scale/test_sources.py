@@ -113,7 +113,7 @@ def test_images_of_a_bucket_that_answers_503_now_and_then(tmp_path: Path, s3) ->
     assert [name for name, _ in gallery.skipped()] == ["half.png", "metadata.csv"]
     assert gallery.images()[0].label == "tabby"
     assert str(gallery.images()[0].path) == "s3://pics/photos/cat/000.png"
-    del s3.objects["pics/photos/cat/001.png"]
+    s3.delete("pics/photos/cat/001.png")
     with pytest.raises(ImageError, match="no such file"):
         decode(gallery.image(2).path)
     assert gallery.update().removed == 1
