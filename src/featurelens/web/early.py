@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from featurelens.web.guard import Guard
+from featurelens.web.lifespan import living
 from featurelens.web.limits import Limits
 from featurelens.web.problems import Problem, answer
 from featurelens.web.routes.pages import PAGES, read_pages
@@ -104,7 +105,7 @@ class Early:
         gc.disable()  # what is imported stays: looking through it for garbage would be in vain
         try:
             app = await asyncio.to_thread(self._make)
-            await stack.enter_async_context(app.router.lifespan_context(app))
+            await stack.enter_async_context(living(app))
             self._app = app
             if self._closing:
                 self.close_door()

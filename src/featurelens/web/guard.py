@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurelens.web.limits import Limits
 from featurelens.web.problems import Problem, answer, busy
+from featurelens.web.spans import hide_query
 from featurelens.web.tokens import Tokens
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -59,6 +60,7 @@ class Guard:
                 await self._app(scope, receive, send)
             return
 
+        hide_query(scope)
         started = False
 
         async def sending(message: Message) -> None:

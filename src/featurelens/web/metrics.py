@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurelens.web.histogram import Histogram
 from featurelens.web.rates import client_of
+from featurelens.web.spans import trace_id
 
 Key = tuple[str, str, str]
 _METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
@@ -70,6 +71,8 @@ class Metered:
                 whole = time.perf_counter() - started
                 about = {"id": name, "client": client_of(scope), "method": method, "path": scope["path"]}
                 about |= {"route": route, "status": status, "ms": round(1000 * whole, 2), "bytes": sent}
+                if trace := trace_id():
+                    about["trace"] = trace
                 _access.info("%s %s %d", method, scope["path"], status, extra={"fields": about})
 
     def _route(self, scope: Scope) -> str:
