@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from fixtures.drawn import draw, draw_many
@@ -48,9 +49,10 @@ def test_the_examples_run_as_the_page_says(tmp_path: Path) -> None:
 
 
 def test_every_route_of_the_table_exists() -> None:
-    from featurelens.web.app import SUBJECTS
+    from featurelens.web.subjects import FIRST, LATER
 
-    known = {route.path for subject in SUBJECTS for route in subject.router.routes}
+    subjects = [*FIRST, *(import_module(f"featurelens.web.routes.{name}") for name in LATER)]
+    known = {route.path for subject in subjects for route in subject.router.routes}
     table = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `"))
     paths = re.findall(r"`(?:GET |POST )?(/[a-z0-9/{}_.]+)[?`]", table)
     assert len(paths) > 15

@@ -94,16 +94,27 @@ def serve(
         )
     from urllib.parse import quote
 
-    from featurelens.web.early import Early
-    from featurelens.web.limits import Limits
     from featurelens.web.logs import set_up
-    from featurelens.web.server import Server
     from featurelens.web.tokens import Tokens
 
     set_up(log.value)
     if images is None:
         find_gallery(None, Path.cwd())
     tokens = Tokens(token, token_file)
+    listening = _listening(host, port)
+    number = listening.getsockname()[1]
+    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    link = f"http://{named}:{number}/" + (f"?token={quote(token, safe='')}" if token else "")
+    print(link, flush=True)  # before the rest is imported: who connects now is answered in a moment
+    if open_page:
+        import webbrowser
+
+        webbrowser.open(link)
+
+    from featurelens.web.early import Early
+    from featurelens.web.limits import Limits
+    from featurelens.web.server import Server
+
     limits = Limits(latency_s=latency, batch=batch, answer_s=timeout, rate=rate, burst=burst)
     hosts = [*(allow_host or []), host]
 
@@ -119,15 +130,6 @@ def serve(
         say(f"{len(gallery):,} images, {gallery.spec.name}.{meanwhile} Ctrl-C ends it.")
         return app
 
-    listening = _listening(host, port)
-    number = listening.getsockname()[1]
-    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    link = f"http://{named}:{number}/" + (f"?token={quote(token, safe='')}" if token else "")
-    print(link, flush=True)
-    if open_page:
-        import webbrowser
-
-        webbrowser.open(link)
     early = Early(make, tokens=tokens, hosts=hosts, limits=limits)
     Server(early, drain_s=drain).serve_on(listening)
 

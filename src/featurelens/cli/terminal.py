@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -28,7 +29,7 @@ def notice(markup: str) -> None:
 
 def say(text: str) -> None:
     """One plain line for the user on stderr (what `say=` callbacks of the library get)."""
-    stderr().print(text, markup=False, soft_wrap=True)
+    print(text, file=sys.stderr)
 
 
 def say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
@@ -50,8 +51,6 @@ def show(table: Table) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout; odd file names come out as escapes and never fail."""
-    import sys
-
     json.dump(value, sys.stdout, default=_jsonable, indent=2)
     sys.stdout.write("\n")
 

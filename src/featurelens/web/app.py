@@ -20,38 +20,11 @@ from featurelens.web.limits import Limits
 from featurelens.web.metrics import Metered, Meters
 from featurelens.web.problems import add_handlers
 from featurelens.web.rates import RateLimit, Rates
-from featurelens.web.routes import (
-    concepts,
-    duplicates,
-    explain,
-    images,
-    inside,
-    jobs,
-    layout,
-    openai,
-    ops,
-    quality,
-    search,
-    uploads,
-)
 from featurelens.web.routes.pages import add_pages
 from featurelens.web.service import Service
+from featurelens.web.subjects import Subjects
 from featurelens.web.tokens import Tokens
 
-SUBJECTS = (
-    search,
-    images,
-    uploads,
-    explain,
-    inside,
-    layout,
-    duplicates,
-    quality,
-    concepts,
-    jobs,
-    openai,
-    ops,
-)
 _ABOUT = "Search, see and assess a gallery of images. Pages on the same address use nothing but this service."
 
 
@@ -67,9 +40,9 @@ def make_app(
     """The app of a gallery (or of the folder that holds one); any ASGI server runs it.
 
     It answers only under the names 127.0.0.1, localhost and `hosts`. With a `token`, or several Tokens, every request must
-    bring one, and any address is good; without, let it listen on this machine only. `look_s`: warm up behind the first
-    requests, and look so often whether another gallery lies at the address, which is then served instead. Raises
-    GalleryError.
+    bring one, and any address is good; without, let it listen on this machine only. `look_s`: warm up, and import what the
+    first page does without, behind the first requests; and look so often whether another gallery lies at the address,
+    which is then served instead. Raises GalleryError.
     """
     rules = limits or Limits()
     tokens = token if isinstance(token, Tokens) else Tokens(token)
@@ -88,7 +61,7 @@ def make_app(
 
         to_thread.current_default_thread_limiter().total_tokens = 96
         if keeper is not None:
-            keeper.start()
+            keeper.start(behind=subjects.complete)
         yield
         if keeper is not None:
             await to_thread.run_sync(keeper.close)
@@ -104,9 +77,10 @@ def make_app(
     )
     state = app.state
     state.current, state.door, state.lane, state.meters, state.keeper = current, door, lane, meters, keeper
-    for subject in SUBJECTS:
-        app.include_router(subject.router)
-    describe(app, token=bool(tokens))
+    subjects = Subjects(app)
+    if keeper is None:
+        subjects.complete()
+    describe(app, subjects, token=bool(tokens))
     add_pages(app)
     add_handlers(app)
     app.add_middleware(Gate, current=current, door=door, lane=lane, limits=rules)

@@ -8,13 +8,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from featurelens.web.shown import ShownProblem
+from featurelens.web.subjects import Subjects
 
 
-def describe(app: FastAPI, *, token: bool) -> None:
+def describe(app: FastAPI, subjects: Subjects, *, token: bool) -> None:
     """Let the app make its OpenAPI document with problems as RFC 9457, and the token where there is one."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
+            subjects.complete()
             made = get_openapi(
                 title=app.title,
                 version=app.version,

@@ -36,8 +36,9 @@ class Keeper:
         self.warm = Event()
         self._thread = Thread(target=self._run, name="featurelens-keeper", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, *, behind: Callable[[], None] = lambda: None) -> None:
+        """Begin; `behind` is called before the warming up, as soon as nobody waits for an answer."""
+        self._behind = behind
         self._thread.start()
 
     def look_now(self) -> None:
@@ -54,6 +55,7 @@ class Keeper:
     def _run(self) -> None:
         self._guarded(self._current.service.gallery.store.replaced)  # from now on it stays as it is
         self._wait_for_quiet()
+        self._guarded(self._behind)
         self._guarded(self._current.service.warm_up)
         self.warm.set()
         while not self._stop.is_set():

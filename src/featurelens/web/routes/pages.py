@@ -30,7 +30,7 @@ PAGES = {
 
 
 class Pages:
-    """The pages' texts, rendered once (they depend on nothing but the files in the package), and their files."""
+    """The pages' texts, each rendered once (they depend on nothing but the files in the package), and their files."""
 
     def __init__(self, assets: Assets) -> None:
         from jinja2 import Environment, PackageLoader, select_autoescape
@@ -40,14 +40,15 @@ class Pages:
         )
         templates.globals["static"] = assets.url
         templates.globals["modules"] = assets.modules
-        self._assets = assets
-        self._texts = {
-            name: templates.get_template(f"{name}.html").render(page=name) for name in set(PAGES.values())
-        }
+        self._assets, self._templates = assets, templates
+        self._texts: dict[str, str] = {}
 
     def page(self, path: str) -> Response:
         """The page of a path of PAGES."""
-        return HTMLResponse(self._texts[PAGES[path]], headers={"Cache-Control": "no-cache"})
+        name = PAGES[path]
+        if name not in self._texts:
+            self._texts[name] = self._templates.get_template(f"{name}.html").render(page=name)
+        return HTMLResponse(self._texts[name], headers={"Cache-Control": "no-cache"})
 
     def file(self, version: str, path: str) -> Response:
         """A static file; 404 for one that is not of this version."""

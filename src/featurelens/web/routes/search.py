@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from featurelens.search import search_region
 from featurelens.search.words import Words
 from featurelens.web.queries import Asked, one_image, vector_of
 from featurelens.web.service import Served
@@ -75,6 +74,8 @@ def search(service: Served, asked: Search) -> Found:
     query = Asked(asked.ids, asked.less, asked.upload, asked.image, words, along)
     filters = {"min_similarity": asked.min_similarity, "path": asked.path, "label": asked.label}
     if asked.box is not None:
+        from featurelens.search import search_region
+
         left, top, right, bottom = asked.box
         source = one_image(service, query)
         found = search_region(service.gallery, source, (left, top, right, bottom), k=asked.k, **filters)

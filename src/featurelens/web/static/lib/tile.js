@@ -5,7 +5,7 @@ import { baseName, folderOf, similarity } from "./format.js";
 /** Make tiles whose link is `href(item)`; `actions` are [{icon, text, run(item, button), always}], `decorate(root, item)` is free. */
 export function tileMaker({ href, actions = [], decorate = null, onpick = null }) {
   return () => {
-    const img = el("img", { alt: "", decoding: "async", draggable: "false" });
+    const img = el("img", { alt: "", decoding: "async", draggable: "false", fetchpriority: "low" });
     const region = el("span", { class: "region", hidden: true });
     const picture = el("span", { class: "picture" }, img, region);
     const value = el("span", { class: "value" });

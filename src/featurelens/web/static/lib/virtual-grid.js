@@ -5,6 +5,7 @@ import { clampRow, layoutOf, rowAt, topOf } from "./grid-layout.js";
 import { moveKey } from "./grid-keys.js";
 
 const AHEAD = 1.2;          // how many screens beyond the sight are kept filled
+const FIRST_MS = 200;       // so long what lies beyond the sight waits for what is in it
 const FOOT = 70;            // pixels at the bottom that a phone's navigation covers
 const FAST = 6;             // pixels a millisecond from which on pictures wait until it slows down
 
@@ -19,6 +20,7 @@ export class VirtualGrid {
     this.used = new Map();   // index → tile
     this.free = [];
     this.active = 0;
+    this.freshUntil = 0;
     this.last = { y: 0, at: 0 };
     this.divider = null;
     box.classList.add("grid");
@@ -40,6 +42,7 @@ export class VirtualGrid {
       this.active = 0;
       for (const index of [...this.used.keys()]) this.release(index);
     }
+    if (!keep) this.freshUntil = performance.now() + FIRST_MS;
     this.active = Math.min(this.active, Math.max(0, this.source.count - 1));
     this.resized(true);
   }
@@ -109,7 +112,8 @@ export class VirtualGrid {
     // A grid higher than a browser allows is squeezed: `shift` is how far the rows in sight stand from their true place.
     const real = Math.max(0, top) * layout.squeeze;
     const shift = layout.squeeze === 1 ? 0 : Math.max(0, top) - real;
-    const ahead = hasty ? 0.2 : AHEAD;
+    const fresh = now < this.freshUntil;
+    const ahead = fresh ? 0 : hasty ? 0.2 : AHEAD;
     const from = clampRow(layout, rowAt(layout, real - high * ahead));
     const to = clampRow(layout, rowAt(layout, real + high * (1 + ahead))) + 1;
     const [first, last] = [layout.firstOf(from), Math.min(source.count, layout.firstOf(to))];
@@ -119,7 +123,7 @@ export class VirtualGrid {
     this.need(first, last, hasty);
     if (last >= source.count && source.count) this.onend();
     clearTimeout(this.calm);
-    if (hasty) this.calm = setTimeout(() => this.draw(), 90);
+    if (fresh || hasty) this.calm = setTimeout(() => this.draw(), fresh ? FIRST_MS : 90);
   }
 
   pinned() {

@@ -114,7 +114,7 @@ async function show() {
   $("#text").value = state.text;
   showLimited();
   drawCard(new Map());
-  const found = results.load(state, info);
+  const found = results.load(state);
   picturesOf(state).then(drawCard, () => drawQuery($("#query"), readState(""), new Map(), { choose: bring.choose }));
   await found;
   if (mine !== shows) return;
@@ -186,7 +186,7 @@ function news(now) {
   info = now;
   sayWhere(now);
   fillFilters();
-  results.refresh(now);
+  results.refresh();
 }
 
 function fillFilters() {
@@ -205,9 +205,10 @@ function options(select, values, all) {
 history.scrollRestoration = "manual";
 setUpControls();
 startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Words, or a picture"], ["Esc", "Clear the query"]]);
+show();
 gallery().then((said) => {
   info = said;
   $("#words").hidden = !said.text;
   fillFilters();
-  return show();
+  if (info.concepts) picturesOf(state).then(drawCard, () => {});
 }, (error) => results.nothing(problemBox(error, () => location.reload())));

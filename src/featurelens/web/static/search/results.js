@@ -1,6 +1,6 @@
 // The right half of the search page: the whole gallery, or what was found, as one grid.
 import { $, fill } from "../lib/dom.js";
-import { post } from "../lib/api.js";
+import { gallery, post } from "../lib/api.js";
 import { count, counted, similarity } from "../lib/format.js";
 import { PagesOfImages } from "../lib/pages-of-images.js";
 import { notice, problemBox, stateBox } from "../lib/state.js";
@@ -17,20 +17,19 @@ export class Results {
   }
 
   /** Show the state; resolves when there is something (or nothing) to see. */
-  async load(state, info) {
+  async load(state) {
     this.stopper?.abort();
     this.pages?.stop();
     this.stopper = new AbortController();
     const { signal } = this.stopper;
     this.state = state;
-    this.info = info;
     this.k = state.box && isSingle(state) ? FIRST_PARTS : FIRST;
     const waiting = setTimeout(() => this.busy(true), 120);
     try {
       await (hasQuery(state) ? this.search(signal) : this.browse(signal));
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.nothing(problemOf(error, state, () => this.load(state, info)));
+      this.nothing(problemOf(error, state, () => this.load(state)));
     } finally {
       clearTimeout(waiting);
       if (!signal.aborted) this.busy(false);
@@ -47,14 +46,13 @@ export class Results {
     this.onhits([], null);
     fill($("#notice"));
     const limited = this.state.path || this.state.label;
-    this.heading(limited ? "Filtered images" : "All images", limited ? `${count(pages.total)} of ${counted(this.info.images, "image")}` : counted(pages.total, "image"));
+    this.heading(limited ? "Filtered images" : "All images", limited ? `${count(pages.total)} of ${counted((await gallery()).images, "image")}` : counted(pages.total, "image"));
     if (!pages.total) return this.nothing(limited ? noneHere(this.onshow) : emptyGallery());
     return this.show({ count: pages.total, itemAt: pages.itemAt }, keep);
   }
 
   /** While the folder is being indexed: show what has come, unless the reader is elsewhere in the grid. */
-  async refresh(info) {
-    this.info = info;
+  async refresh() {
     if (hasQuery(this.state) || scrollY > 300 || this.grid.box.contains(document.activeElement)) return;
     await this.browse(this.stopper.signal, true).catch(() => {});
   }
@@ -92,9 +90,9 @@ export class Results {
 
   // At the end of the list: ask for more, as long as there is more.
   async more() {
-    if (this.growing || !hasQuery(this.state) || this.got < this.k || this.k >= Math.min(MOST, this.info.images) || this.state.min !== null) return;
+    if (this.growing || !hasQuery(this.state) || this.got < this.k || this.k >= MOST || this.state.min !== null) return;
     this.growing = true;
-    this.k = Math.min(this.k * 4, MOST, this.info.images);
+    this.k = Math.min(this.k * 4, MOST);
     try {
       await this.search(this.stopper.signal, true);
     } catch {
