@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from featurelens.backbone.protocol import Backbone, Spec, TextBackbone
-from featurelens.backbone.request import Engine, Request, Say, Triple
+from featurelens.backbone.request import Engine, Precision, Request, Say, Triple
 from featurelens.catalog import Catalog
 
 __all__ = ["BACKBONES", "Backbone", "Spec", "TextBackbone", "load_backbone"]
@@ -45,6 +45,7 @@ def load_backbone(
     threads: int | None = None,
     mean: Triple | None = None,
     std: Triple | None = None,
+    precision: Precision = "auto",
     say: Say | None = None,
 ) -> Backbone:
     """Load a network by name: `embedded`, a timm name, `torchvision:NAME`, `local-dir:PATH`, `onnx:FILE`,
@@ -54,8 +55,9 @@ def load_backbone(
     `engine`: "auto" is torch where CUDA is there, else OpenVINO on the CPU (the first use of a torch network
     exports it once into the cache and says so); "torch" gives gradients and layers. `weights` is a local
     safetensors or weights-only checkpoint; `pretrained=False` means random weights, the same each time.
-    `size` is the side of the input in pixels, `threads` the number of cores, `say` gets notices (default:
-    standard error). Raises UnknownName, BackboneError, MissingExtra, InvalidInput.
+    `size` is the side of the input in pixels, `threads` the number of cores; `precision="fp32"` computes in float32 on
+    CUDA, too, where bfloat16 is usual. `say` gets notices (default: standard error). Raises UnknownName,
+    BackboneError, MissingExtra, InvalidInput.
 
     >>> load_backbone("classic:colour").spec.name
     'classic:colour'
@@ -76,6 +78,7 @@ def load_backbone(
         threads=threads,
         mean=mean,
         std=std,
+        precision=precision,
         say=say or _to_stderr,
     )
     return BACKBONES.load(scheme)(request)

@@ -63,7 +63,15 @@ def build(request: Request) -> TorchBackbone:
         text=True,
     )
     identity = f"openclip:{type(net.visual).__name__} {request.rest if not _folder(request) else ''}"
-    found = TorchBackbone(net.visual, spec, features=features, pool=pool, device=device, identity=identity)
+    found = TorchBackbone(
+        net.visual,
+        spec,
+        features=features,
+        pool=pool,
+        device=device,
+        identity=identity,
+        precision=request.precision,
+    )
     texts = _texts(request, found.spec, lambda: net)
     held: Any = found  # a TextBackbone for what it holds, and only then
     held.texts, held.embed_text = texts, texts.embed

@@ -55,6 +55,7 @@ def build(request: Request) -> TorchBackbone:
         pool=_pool,
         device=pick_device(request.device),
         identity=_identity(module),
+        precision=request.precision,
     )
 
 

@@ -63,6 +63,7 @@ def build(request: Request) -> TorchBackbone:
         pool=pool,
         device=pick_device(request.device),
         identity=f"torchvision:{request.rest}",
+        precision=request.precision,
     )
 
 

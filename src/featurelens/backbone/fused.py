@@ -111,7 +111,7 @@ def load(request: Request) -> FusedBackbone:
     for member, weights in listed:
         loaded = load_backbone(
             member.name, size=member.size, engine=request.engine, device=request.device,
-            threads=request.threads, say=request.say,
+            threads=request.threads, precision=request.precision, say=request.say,
         )  # fmt: skip
         if loaded.spec.weights != weights:
             raise BackboneError(

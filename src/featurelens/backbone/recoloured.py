@@ -73,6 +73,7 @@ def around(backbone: TorchBackbone, module: Recoloured) -> TorchBackbone:
         pool=_embed,
         device=str(backbone.device),
         identity=backbone.identity,
+        precision=backbone.precision,
     )
 
 

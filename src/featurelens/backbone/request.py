@@ -12,6 +12,7 @@ from typing import Any, Literal
 from featurelens.errors import InvalidInput
 
 Engine = Literal["auto", "openvino", "torch"]
+Precision = Literal["auto", "fp32"]
 Say = Callable[[str], None]
 Triple = tuple[float, float, float]
 
@@ -30,6 +31,7 @@ class Request:
     threads: int | None = None
     mean: Triple | None = None
     std: Triple | None = None
+    precision: Precision = "auto"
     say: Say = print
     classes: int | None = None  # of a network that was given new ones
     arguments: Mapping[str, Any] = field(default_factory=dict)  # for the library's function that makes it
@@ -37,6 +39,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.engine not in ("auto", "openvino", "torch"):
             raise InvalidInput(f"engine='{self.engine}' is not one of 'auto', 'openvino', 'torch'.")
+        if self.precision not in ("auto", "fp32"):
+            raise InvalidInput(f"precision='{self.precision}' is not one of 'auto', 'fp32'.")
         if self.size is not None and self.size < 1:
             raise InvalidInput(f"size={self.size} must be a number of pixels, 1 or more.")
         if self.threads is not None and self.threads < 1:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from featurelens.backbone.layout import layout_of
 from featurelens.backbone.pixels import check_pixels
 from featurelens.backbone.protocol import Spec
+from featurelens.backbone.request import Precision
 from featurelens.backbone.token_grid import Layout, as_map, from_map
 from featurelens.backbone.weights import weights_hash
 from featurelens.errors import BackboneError, LayerError
@@ -28,7 +29,8 @@ Step = Callable[[nn.Module, Any], Any]
 class TorchBackbone:
     """A Backbone on torch: `.module` is the network as its library made it, in eval mode.
 
-    On the CPU it computes in float32 with channels_last, on CUDA in bfloat16 autocast. `features` and `pool`
+    On the CPU it computes in float32 with channels_last, on CUDA in bfloat16 autocast (`precision="fp32"`: in float32).
+    `features` and `pool`
     are given the module and read its last features and their embedding; `spec.dim`, `spec.map_channels` and
     `spec.weights` are found by running it once. `identity` names the architecture (part of the hash).
 
@@ -48,8 +50,10 @@ class TorchBackbone:
         pool: Step,
         device: str = "cpu",
         identity: str = "",
+        precision: Precision = "auto",
     ) -> None:
         self.device = torch.device(device)
+        self.precision: Precision = precision
         self.module = module.eval().to(self.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.identity = identity
         self._features, self._pool = features, pool
@@ -73,6 +77,7 @@ class TorchBackbone:
             pool=self._pool,
             device=str(self.device),
             identity=self.identity,
+            precision=self.precision,
         )
 
     def normalize(self, x01: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch 3 row col"]:
@@ -146,7 +151,11 @@ class TorchBackbone:
         return np.ascontiguousarray(found.float().cpu().numpy())
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+        return torch.autocast("cuda", torch.bfloat16) if self._low else nullcontext()
+
+    @property
+    def _low(self) -> bool:
+        return self.device.type == "cuda" and self.precision == "auto"
 
     def _find_layout(self, spec: Spec) -> Layout | None:
         size = (spec.fit.rows, spec.fit.cols)
@@ -169,7 +178,7 @@ class TorchBackbone:
             dim=dim,
             map_channels=channels,
             weights=weights_hash(self.module, self.identity),
-            precision="bf16" if self.device.type == "cuda" else spec.precision,
+            precision="bf16" if self._low else spec.precision,
         )
 
 

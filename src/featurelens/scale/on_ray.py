@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.request import Precision
 from featurelens.errors import GalleryError, InvalidInput
 from featurelens.features.progress import OnProgress
 from featurelens.scale.columns import settings_of
@@ -60,7 +61,7 @@ def update_on_ray(
             f"{gallery.address} is a folder of this machine, which others cannot write. Index into a Lance table that "
             "all of them reach, such as s3://bucket/photos.lance."
         )
-    make = load or partial(_by_name, store.settings.spec.name, device)
+    make = load or partial(_by_name, store.settings.spec.name, device, store.settings.precision)
     team = RayTeam(address, encoders, make)
     return store.update(
         gallery.backbone,
@@ -118,10 +119,10 @@ class Encoder:
         return self._worker.do(unit, count), files
 
 
-def _by_name(name: str, device: str, *, threads: int) -> Backbone:
+def _by_name(name: str, device: str, precision: Precision, *, threads: int) -> Backbone:
     from featurelens.backbone import load_backbone
 
-    return load_backbone(name, device=device, threads=threads)
+    return load_backbone(name, device=device, precision=precision, threads=threads)
 
 
 def _start(ray: Any, team: RayTeam, terms: Terms, most: int) -> list[Any]:

@@ -103,7 +103,7 @@ class Gallery:
                 gallery._store.move(images)
                 gallery.settings = gallery._store.settings
             if backbone is not None:
-                network = loaded(backbone, device, say)
+                network = loaded(backbone, device, say, gallery.settings.precision)
                 gallery.settings.check(network.spec)
                 gallery._backbone = network
         except BaseException:
@@ -146,7 +146,7 @@ class Gallery:
         """The gallery's backbone, loaded by its name at the first use; SpecMismatch if it has changed since."""
         with self._lock:
             if self._backbone is None:
-                network = loaded(self.spec.name, self._device, self._say)
+                network = loaded(self.spec.name, self._device, self._say, self.settings.precision)
                 self.settings.check(network.spec)
                 self._backbone = network
             return self._backbone

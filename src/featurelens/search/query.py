@@ -12,6 +12,7 @@ from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.reader import reader_of
+from featurelens.backbone.request import Precision
 from featurelens.errors import InvalidInput
 from featurelens.features.units import unit_rows, why_unfit
 from featurelens.images.parts import mean_vector
@@ -99,10 +100,15 @@ def _of_file(
     return None
 
 
-def loaded(backbone: Backbone | str, device: str, say: Callable[[str], None] | None) -> Backbone:
+def loaded(
+    backbone: Backbone | str,
+    device: str,
+    say: Callable[[str], None] | None,
+    precision: Precision = "auto",
+) -> Backbone:
     """The backbone itself, or the one of that name."""
     if not isinstance(backbone, str):
         return backbone
     from featurelens.backbone import load_backbone
 
-    return load_backbone(backbone, device=device, say=say)
+    return load_backbone(backbone, device=device, precision=precision, say=say)

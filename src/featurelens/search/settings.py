@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featurelens.backbone.protocol import Spec
+from featurelens.backbone.request import Precision
 from featurelens.errors import InvalidInput, SpecMismatch
 from featurelens.search.failures import damaged
 
@@ -34,6 +35,11 @@ class Settings:
         """SpecMismatch, naming both backbones, unless `spec` gives the vectors that the gallery holds."""
         if spec.fingerprint == self.spec.fingerprint:
             return
+        if replace(spec, precision=self.spec.precision).fingerprint == self.spec.fingerprint:
+            raise SpecMismatch(
+                f"This gallery holds vectors that '{self.spec.name}' computed in {self.spec.precision}; here it computes "
+                f"in {spec.precision}, and their vectors are not quite the same. {self._advice()}"
+            )
         ours, theirs = (f"'{s.name}' ({s.fingerprint})" for s in (self.spec, spec))
         if spec.name == self.spec.name:
             raise SpecMismatch(
@@ -46,6 +52,19 @@ class Settings:
             f"compared: open it without a backbone or with '{self.spec.name}', or index with '{spec.name}' into "
             "another folder with at=DIR."
         )
+
+    @property
+    def precision(self) -> Precision:
+        """In what the gallery's network is to compute where there is a choice (on CUDA)."""
+        return "fp32" if self.spec.precision == "fp32" else "auto"
+
+    def _advice(self) -> str:
+        if self.spec.precision == "bf16":
+            return (
+                "Open it on a machine with CUDA; or index with device='cpu' into another gallery, which every machine can "
+                "search."
+            )
+        return f"Open it without a backbone, so that '{self.spec.name}' is loaded as it was, or index into another gallery."
 
 
 def write_settings(connection: sqlite3.Connection, folder: Path, settings: Settings) -> None:
