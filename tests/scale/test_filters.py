@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from featurelens.scale import tend
 from featurelens.scale.columns import Row, called
 from featurelens.scale.filters import where
 from featurelens.scale.table import Table
@@ -42,12 +43,16 @@ NAMES = [
 LABELS = [None, "a", "it's"]
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, sqlite3.Connection]:
+@pytest.fixture(scope="module", params=["plain", "indexed"])
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Table, sqlite3.Connection]:
     table = Table.create(str(tmp_path_factory.mktemp("filters") / "g.lance"), 2, {})
     connection, unit = memory_database(), np.array([1, 0], np.float32)
     rows = [Row(i, name, 1, 1, label=LABELS[i % 3], vector=unit) for i, name in enumerate(NAMES, 1)]
     table.merge(rows)
+    if request.param == "indexed":
+        assert tend(table, always=True, exact_below=10, first_index=False)[-1] == "indexes"
     connection.executemany(
         "INSERT INTO images (id, path, size, mtime_ns, label, status) VALUES (?, ?, 1, 1, ?, 'indexed')",
         [(row.id, os.fsencode(row.path), row.label) for row in rows],
@@ -64,7 +69,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, sqlite3.Conne
 @example(path="a[b*", label=None)
 @example(path="a[^b*", label=None)
 @example(path="a[z-a]*", label=None)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_as_sqlite_finds(both: tuple[Table, sqlite3.Connection], path: str | None, label: str | None) -> None:
     table, connection = both
     expected = ids_where(connection, path, label).tolist()

@@ -9,6 +9,7 @@ import pytest
 
 from featurelens.features import Features
 from featurelens.scale import finder, tend, upkeep
+from featurelens.scale.filters import where
 from featurelens.scale.finder import TableFinder
 from featurelens.search import Gallery, feedback_vector, nothing_matches_below
 from fixtures.drawn import draw, draw_many
@@ -74,6 +75,24 @@ def test_what_came_after_the_index_is_found(large) -> None:
     for i in (3000, 3039):
         hit = gallery.search(vectors[i], k=1)[0]
         assert (hit.id, round(hit.similarity, 5)) == (i + 1, 1)
+
+
+def test_what_is_indexed_and_how(large) -> None:
+    """Filters are answered from their indexes; vectors from one bit a number, and only from 100,000 on."""
+    dataset = large[0].store.table.latest()
+    kinds = {index.name: index.index_type for index in dataset.describe_indices()}
+    scalar = {"id_idx": "BTree", "path_idx": "BTree", "label_idx": "Bitmap", "status_idx": "Bitmap"}
+    assert kinds == {**scalar, "vector_idx": "IVF_RQ"}
+    for path, label, used in (
+        ("a", None, "path_idx"),
+        (None, "few", "label_idx"),
+        ("a/0*", "few", "path_idx"),
+    ):
+        plan = dataset.scanner(filter=where(path, label), columns=["id"]).explain_plan(True)
+        assert "ScalarIndexQuery" in plan
+        assert used in plan
+        assert "refine_filter=--" in plan, "no row is looked at one by one"
+    assert upkeep.EXACT_BELOW == 100_000
 
 
 def test_filters_lose_nothing(large) -> None:

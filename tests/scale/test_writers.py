@@ -11,6 +11,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featurelens.errors import GalleryError
@@ -21,13 +22,18 @@ from featurelens.scale.table import Table
 from featurelens.search import Gallery
 from fixtures.drawn import draw_many, encoded
 from fixtures.numpy_backbone import NumpyBackbone
+from fixtures.table_add import vectors
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
 def start(images: object, at: object, delay: float, unit: int) -> subprocess.Popen[str]:
+    return program("fixtures.table_run", images, at, delay, unit)
+
+
+def program(name: str, *words: object) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": str(TESTS), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "fixtures.table_run", str(images), str(at), str(delay), str(unit)]
+    command = [sys.executable, "-m", name, *map(str, words)]
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
 
 
@@ -68,6 +74,35 @@ def test_writers_at_once_every_row_once(tmp_path: Path, writers: int, images: in
     with Gallery.open(at, backbone=NumpyBackbone()) as gallery:
         assert_once(gallery, images, ["half.png"])
         assert gallery.update().unchanged == images
+
+
+@pytest.mark.parametrize(
+    ("writers", "own", "shared"),
+    [(2, 90, 30), pytest.param(4, 4000, 1000, marks=pytest.mark.slow)],
+    ids=["quick", "slow"],
+)
+def test_each_writer_brings_its_own_and_some_that_all_have(
+    tmp_path: Path, writers: int, own: int, shared: int
+) -> None:
+    """The table is tended by each of them meanwhile: files put together, indexes made while others commit."""
+    draw_many(tmp_path / "photos", 1)
+    at = tmp_path / "g.lance"
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=at)
+    runs = [
+        program("fixtures.table_add", at, f"w{i}", own, shared, max(10, own // 16)) for i in range(writers)
+    ]
+    for run in runs:
+        assert said(run, "finished")
+        end(run)
+    assert_once(gallery, writers * own + shared, [])
+    held = gallery.features()
+    expected = {f"w{i}/{n:05d}" for i in range(writers) for n in range(own)}
+    assert set(held.ids) == expected | {f"shared/{n:05d}" for n in range(shared)}
+    some = [held.ids[i] for i in range(0, len(held), 97)]
+    raw = vectors(some, 16)
+    np.testing.assert_allclose(
+        held.vectors[::97], raw / np.linalg.norm(raw, axis=1, keepdims=True), atol=1e-6
+    )
 
 
 def test_what_another_writer_has_done_is_not_done_again(
