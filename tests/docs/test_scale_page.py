@@ -1,8 +1,7 @@
-"""What docs/scale.md shows, done in a folder of demo photos; all but the cluster and Qdrant."""
+"""What docs/scale.md shows, done in a folder of demo photos; all but the cluster."""
 
 from __future__ import annotations
 
-import ast
 import io
 import os
 import re
@@ -12,8 +11,11 @@ import sys
 import tarfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from fixtures.drawn import draw_many, encoded
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
 
@@ -68,7 +70,29 @@ def test_the_page_runs_in_its_order(folder: Path) -> None:
     assert said.splitlines()[-1] == "['embedded', 'colour', 'monday']"
 
 
-def test_the_recipe_for_qdrant_is_at_least_python() -> None:
+def test_the_recipe_for_qdrant_finds_what_the_gallery_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through Qdrant's own client, in whose local mode no server is asked."""
+    client = pytest.importorskip("qdrant_client")
+    if find_spec("lance") is None:
+        pytest.skip("tables need pylance (extra scale)")
+    from featurelens import Gallery
+
+    draw_many(tmp_path / "photos" / "cat", 12)
+    table = str(tmp_path / "photos.lance")
+    with Gallery.create(tmp_path / "photos", at=table, backbone="classic:colour") as gallery:
+        gallery.update()
+        expected = gallery.search(encoded(7), k=3)
+        query = gallery.vector(encoded(7)).tolist()
+    real = client.QdrantClient
+    monkeypatch.setattr(client, "QdrantClient", lambda url: real(":memory:"))
     (recipe,) = re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL)
-    ast.parse(recipe)
+    names: dict[str, Any] = {}
+    exec(recipe.replace("s3://bucket/photos.lance", table), names)
+    found = names["client"].query_points("photos", query=query, limit=3).points
+    names["client"].close()
+    assert [one.id for one in found] == [hit.id for hit in expected]
+    assert [one.payload for one in found] == [{"name": hit.name, "label": "cat"} for hit in expected]
+    assert [one.score for one in found] == pytest.approx([hit.similarity for hit in expected], abs=1e-4)
     assert "Not run against a real cluster" in PAGE

@@ -159,6 +159,18 @@ def test_the_same_rows_from_two_writers_are_rows_once(tmp_path: Path) -> None:
     assert Table(str(tmp_path / "g.lance")).latest().count_rows("status = 'skipped'") == 36
 
 
+def test_a_unit_is_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_many(tmp_path / "photos", 40)
+    monkeypatch.setattr(plan, "UNIT", 20)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    table = gallery.store.table  # pyright: ignore[reportAttributeAccessIssue]
+    before = table.refresh().version
+    gallery.update(batch_size=4)
+    assert table.refresh().version == before + 3, "the ids of all, then the rows of each of two units"
+    gallery.update()
+    assert table.refresh().version == before + 3, "nothing new is no commit"
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_then_run_to_the_end(tmp_path: Path, kills: int) -> None:
     photos, at = tmp_path / "photos", tmp_path / "g.lance"
