@@ -111,6 +111,9 @@ def serve(
 
         webbrowser.open(link)
 
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # none looks into the requests, none is looked for
     from featurelens.web.early import Early
     from featurelens.web.limits import Limits
     from featurelens.web.server import Server

@@ -13,7 +13,6 @@ from featurelens.errors import ImageError
 from featurelens.images.formats import HEAD, sniff
 from featurelens.images.reading import read_elsewhere
 from featurelens.search import Hit
-from featurelens.sounds.formats import sniff as sniff_sound
 from featurelens.web.problems import Problem, not_found
 
 SHOWABLE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif",
@@ -54,6 +53,8 @@ def _of_bytes(data: bytes, headers: Mapping[str, str]) -> Response:
 
 
 def _kind(head: bytes) -> str | None:
+    from featurelens.sounds.formats import sniff as sniff_sound
+
     return sniff(head) or sniff_sound(head)
 
 

@@ -204,8 +204,8 @@ function options(select, values, all) {
 
 history.scrollRestoration = "manual";
 setUpControls();
-startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Words, or a picture"], ["Esc", "Clear the query"]]);
 show();
+startShell([["← ↑ ↓ →", "Move in the grid"], ["Enter", "Search with the picture"], ["+", "More like this"], ["−", "Less like this"], ["w", "Why does it match?"], ["i", "Through the network"], ["o", "Open the original"], ["/", "Words, or a picture"], ["Esc", "Clear the query"]]);
 gallery().then((said) => {
   info = said;
   $("#words").hidden = !said.text;
