@@ -5,18 +5,23 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from featurelens.backbone import load_backbone
 from featurelens.backbone.bundle import open_bundle, write_bundle
 from featurelens.backbone.half import halve_weights, widen_weights
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Spec
-from featurelens.errors import BackboneError
+from featurelens.errors import BackboneError, SpecMismatch
+from featurelens.export import export
 from featurelens.export.bundles import write_small_bundle
 from featurelens.export.quantise import quantise
 from featurelens.images.fit import Fit
+from featurelens.search import Gallery
+from fixtures.drawn import draw_many
 from fixtures.onnx_nets import conv_net
 
 if importlib.util.find_spec("nncf") is None:  # importing it here would bring its telemetry
@@ -81,3 +86,38 @@ def test_half_weights_are_widened_again(bundle: OpenVINOBackbone, tmp_path: Path
     assert not any(node.op_type == "Cast" for node in model.graph.node)
     a, b = (OpenVINOBackbone(f, SPEC, outputs=(0, 1)).embed(PIXELS) for f in (half, tmp_path / "wide.onnx"))
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_from_images_to_a_gallery_in_int8(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One half of the images calibrates, the other judges; the gallery then knows in what it was computed."""
+    halves: list[np.ndarray] = []
+
+    def noted(
+        source: Any, out: Path, fp16: bool, calibrate: Any, judged: Any, wanted: Any, **say: Any
+    ) -> Any:
+        halves.extend((calibrate, judged))
+        return write_small_bundle(source, out, fp16, calibrate, judged, wanted, **say)
+
+    pytest.importorskip("timm")
+    monkeypatch.setenv("FEATURELENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("featurelens.export.run.write_small_bundle", noted)
+    photos = shared / "data" / "flowers5"
+    how: dict[str, Any] = {"int8": True, "images": photos, "limit": 200, "pretrained": False, "say": print}
+    made = export("test_resnet", tmp_path / "small", **how)
+    assert made.precision.startswith("int8")
+    assert made.parity.neighbours is not None
+    assert made.parity.neighbours >= 0.95
+    seen = [{one.tobytes() for one in half} for half in halves]
+    assert [len(half) for half in seen] == [100, 100]
+    assert not seen[0] & seen[1], "what calibrates does not judge"
+    draw_many(tmp_path / "photos", 6)
+    with Gallery.create(tmp_path / "photos", backbone=f"bundle:{made.folder}") as gallery:
+        gallery.update()
+    with Gallery.open(tmp_path / "photos") as again:
+        assert again.spec.precision == again.backbone.spec.precision == made.precision
+        assert again.search(tmp_path / "photos" / "004.png", k=1)[0].name == "004.png"
+        with pytest.raises(SpecMismatch):
+            again.settings.check(load_backbone("test_resnet", pretrained=False).spec)
