@@ -74,3 +74,11 @@ def test_the_version_changes_with_any_file(tmp_path: Path) -> None:
     before = module.read_assets(tmp_path).version
     (tmp_path / "a.js").write_text("2")
     assert module.read_assets(tmp_path).version != before
+
+
+def test_the_sheets_of_every_page_come_in_one(client: TestClient) -> None:
+    files = read_assets().files
+    for name in ("tokens", "base", "shell", "parts"):
+        assert files[f"css/{name}.css"] in files["css/common.css"]
+    sheets = re.findall(r'rel="stylesheet" href="[^"]+/(css/[^"]+)"', client.get("/").text)
+    assert sheets == ["css/common.css", "css/search.css"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).with_name("static")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".webp": "image/webp"}
+_COMMON = ("tokens", "base", "shell", "parts")  # what every page has; asked for at once, as css/common.css
 _IMPORT = re.compile(r"""^(?:import|export)\b[^"';]*?(?:from\s*)?["'](\.[^"']+\.js)["']""", re.MULTILINE)
 
 
@@ -54,6 +55,8 @@ def read_assets(folder: Path = _FOLDER) -> Assets:
     """All files of the folder that a page may ask for."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix in _TYPES and path.is_file())
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    sheets = [folder / "css" / f"{name}.css" for name in _COMMON]
+    files["css/common.css"] = b"".join(sheet.read_bytes() for sheet in sheets if sheet.is_file())
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
