@@ -35,4 +35,5 @@ def trace_id() -> str | None:
 
 def _span() -> Any:
     trace = sys.modules.get("opentelemetry.trace")
-    return None if trace is None else trace.get_current_span()
+    current = getattr(trace, "get_current_span", None)  # none as long as another thread is importing it
+    return None if current is None else current()
