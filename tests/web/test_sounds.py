@@ -49,3 +49,7 @@ def test_an_upload_is_refused_in_plain_words(client: TestClient) -> None:
     sent = client.post("/api/v1/uploads", files={"file": ("x.png", b"\x89PNG\r\n\x1a\n....")})
     assert sent.status_code == 422
     assert "This gallery holds sounds" in sent.json()["detail"]
+
+
+def test_they_are_called_by_their_name(client: TestClient) -> None:
+    assert client.get("/api/v1/gallery").json()["things"] == "sounds"

@@ -130,7 +130,7 @@ def serve(
         if update:
             start_index(app.state.current.service)
         meanwhile = " New ones are indexed meanwhile." if update else ""
-        say(f"{len(gallery):,} images, {gallery.spec.name}.{meanwhile} Ctrl-C ends it.")
+        say(f"{len(gallery):,} {gallery.spec.things}, {gallery.spec.name}.{meanwhile} Ctrl-C ends it.")
         return app
 
     early = Early(make, tokens=tokens, hosts=hosts, limits=limits)

@@ -24,11 +24,13 @@ _KEEP_SHORTLY = {"cache-control": "private, max-age=300"}  # but another gallery
 class ShownGallery(BaseModel):
     """The gallery; `fit` is how its network takes images, `methods` the explanations that run here.
 
+    `things`: what it holds ("images", "sounds" or "files"), and `images` how many of them.
     `text`: whether it can be searched by words; `concepts`: whether some were learned; `layers`: whether images can be
     followed through the layers; `extras`: which of them are installed.
     """
 
     name: str
+    things: str = "images"
     images: int
     skipped: int
     backbone: str
@@ -85,6 +87,7 @@ def gallery(service: Served) -> ShownGallery:
     indexing, fit = service.jobs.running("index"), opened.spec.fit
     return ShownGallery(
         name=readable(opened.images_folder.name),
+        things=opened.spec.things,
         images=len(opened),
         skipped=contents.skipped,
         backbone=model_name(opened.spec.name),

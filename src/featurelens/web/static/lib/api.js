@@ -1,4 +1,5 @@
 // The service as functions: JSON in and out; a Problem for everything that is not an answer.
+import { callThem } from "./format.js";
 
 const BASE = "/api/v1";
 
@@ -48,7 +49,7 @@ let known = null;
 
 /** What the gallery is, asked once for each page (`again`: anew). */
 export function gallery(again = false) {
-  if (!known || again) known = get("/gallery").catch((error) => { known = null; throw error; });
+  if (!known || again) known = get("/gallery").then((said) => { callThem(said.things); return said; }, (error) => { known = null; throw error; });
   return known;
 }
 

@@ -4,6 +4,15 @@ const whole = new Intl.NumberFormat("en-GB");
 
 export const count = (number) => whole.format(number);
 export const counted = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+let many = "images";
+/** What the gallery holds, as the service says it: "images", "sounds" or "files". */
+export const callThem = (name) => { many = name ?? many; };
+export const things = () => many;
+export const thing = () => many.slice(0, -1);
+/** So many of them: "1 image", "2 sounds". */
+export const items = (number) => counted(number, thing());
+
 export const similarity = (number) => number.toFixed(number > 0.9995 && number < 1 ? 4 : 3).replace("-", "−");
 export const baseName = (name) => name.slice(name.lastIndexOf("/") + 1);
 

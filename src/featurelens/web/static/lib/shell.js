@@ -1,7 +1,7 @@
 // What every page has: theme, shortcuts, notices, which gallery, what is running.
 import { $, el, icon } from "./dom.js";
 import { gallery } from "./api.js";
-import { counted } from "./format.js";
+import { items } from "./format.js";
 import { follow, progressText } from "./jobs.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -93,7 +93,7 @@ function showGallery(info) {
 
 /** Which gallery this is, and how large. */
 export function sayWhere(info) {
-  $("#where").textContent = `${info.name} · ${counted(info.images, "image")}`;
+  $("#where").textContent = `${info.name} · ${items(info.images)}`;
 }
 
 /** The pill in the bar while something runs; click it for the jobs. */

@@ -1,7 +1,7 @@
 // The map of the gallery: images that look alike lie close together.
 import { $, $$, el, fill } from "../lib/dom.js";
 import { address, gallery, get, post } from "../lib/api.js";
-import { baseName, count, counted } from "../lib/format.js";
+import { baseName, count, items } from "../lib/format.js";
 import { follow, startJob, progressText } from "../lib/jobs.js";
 import { forPage, startShell } from "../lib/shell.js";
 import { problemBox, stateBox } from "../lib/state.js";
@@ -139,7 +139,7 @@ worker.onmessage = ({ data }) => {
   painter.points(points.x, points.y);
   recolour();
   $("#how").textContent = points.method === "pca" ? "Principal components." : `Laid out by ${points.method === "opentsne" ? "t-SNE" : points.method}.`;
-  if (points.missing) $("#how").textContent += ` ${counted(points.missing, "image")} came later.`;
+  if (points.missing) $("#how").textContent += ` ${items(points.missing)} came later.`;
   if (!points.ready) gallery().then((info) => { if (info.extras?.maps !== false && !info.indexing) better(); }, () => {});
   return undefined;
 };
@@ -205,7 +205,7 @@ function take(path) {
 async function showTaken(ids) {
   const panel = $("#taken");
   panel.hidden = false;
-  $("#many").textContent = ids.length > SHOWN ? `${counted(ids.length, "image")}, the first ${SHOWN} shown` : counted(ids.length, "image");
+  $("#many").textContent = ids.length > SHOWN ? `${items(ids.length)}, the first ${SHOWN} shown` : items(ids.length);
   const query = Array.from({ length: Math.min(LIKE, ids.length) }, (_, i) => ids[Math.floor((i * ids.length) / Math.min(LIKE, ids.length))]);
   $("#like").href = `/?like=${query.join(",")}`;
   $("#like").hidden = !ids.length;

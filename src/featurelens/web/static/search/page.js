@@ -1,7 +1,7 @@
 // The search page: its state is its address; everything else follows from it.
 import { $, $$, el, fill } from "../lib/dom.js";
 import { gallery, upload } from "../lib/api.js";
-import { count } from "../lib/format.js";
+import { count, things } from "../lib/format.js";
 import { openMenu } from "../lib/menu.js";
 import { forPage, sayWhere, startShell, toast } from "../lib/shell.js";
 import { problemBox } from "../lib/state.js";
@@ -178,7 +178,7 @@ function setUpControls() {
     event.preventDefault();
   });
   document.addEventListener("job-went-on", () => gallery(true).then(news, () => {}));
-  document.addEventListener("job-ended", () => gallery(true).then((now) => { news(now); toast(`${count(now.images)} images are indexed.`); }, () => {}));
+  document.addEventListener("job-ended", () => gallery(true).then((now) => { news(now); toast(`${count(now.images)} ${things()} are indexed.`); }, () => {}));
 }
 
 // The folder is being indexed: more images, perhaps more folders and labels.
@@ -210,5 +210,6 @@ gallery().then((said) => {
   info = said;
   $("#words").hidden = !said.text;
   fillFilters();
+  results.tell();
   if (info.concepts) picturesOf(state).then(drawCard, () => {});
 }, (error) => results.nothing(problemBox(error, () => location.reload())));

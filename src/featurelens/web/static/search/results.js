@@ -1,7 +1,7 @@
 // The right half of the search page: the whole gallery, or what was found, as one grid.
 import { $, fill } from "../lib/dom.js";
 import { gallery, post } from "../lib/api.js";
-import { count, counted, similarity } from "../lib/format.js";
+import { count, items, similarity, thing, things } from "../lib/format.js";
 import { PagesOfImages } from "../lib/pages-of-images.js";
 import { notice, problemBox, stateBox } from "../lib/state.js";
 import { MOST, hasQuery, isSingle, requestOf } from "./state.js";
@@ -39,14 +39,15 @@ export class Results {
   async browse(signal, keep = false) {
     const pages = new PagesOfImages({ label: this.state.label, path: this.state.path, onpage: (first, last) => this.grid.filled(first, last), onerror: () => {} });
     await pages.start();
+    const limited = this.state.path || this.state.label;
+    const all = limited ? (await gallery()).images : 0;
     if (signal.aborted) return pages.stop();
     this.pages?.stop();
     this.pages = pages;
     this.hits = [];
     this.onhits([], null);
     fill($("#notice"));
-    const limited = this.state.path || this.state.label;
-    this.heading(limited ? "Filtered images" : "All images", limited ? `${count(pages.total)} of ${counted((await gallery()).images, "image")}` : counted(pages.total, "image"));
+    this.heading(() => (limited ? [`Filtered ${things()}`, `${count(pages.total)} of ${items(all)}`] : [`All ${things()}`, items(pages.total)]));
     if (!pages.total) return this.nothing(limited ? noneHere(this.onshow) : emptyGallery());
     return this.show({ count: pages.total, itemAt: pages.itemAt }, keep);
   }
@@ -81,9 +82,9 @@ export class Results {
     let shown = min === null ? hits.length : hits.findIndex((hit) => hit.similarity < min);
     if (shown < 0) shown = hits.length;
     const breakAt = line === null ? -1 : hits.findIndex((hit) => hit.beyond);
-    this.heading("Most similar", `${counted(shown, "image")} · ${taken(this.took)}`);
+    this.heading(() => ["Most similar", `${items(shown)} · ${taken(this.took)}`]);
     fill($("#notice"), line !== null && shown && hits[0].similarity < line ? weak(hits[0], line) : null);
-    if (!hits.length) return this.nothing(stateBox("search", "No image passes the filters", "No image of the gallery has this folder and this label.", [["Clear the filters", () => this.onshow({ path: "", label: "" }), true]]));
+    if (!hits.length) return this.nothing(stateBox("search", `No ${thing()} passes the filters`, `No ${thing()} of the gallery has this folder and this label.`, [["Clear the filters", () => this.onshow({ path: "", label: "" }), true]]));
     if (!shown) return this.nothing(stateBox("search", "Nothing is that similar", `The best is ${similarity(hits[0].similarity)}, the threshold stands at ${similarity(min)}.`, [["Show everything", () => this.onshow({ min: null }), true]]));
     this.show({ count: shown, itemAt: (index) => hits[index], breakAt: breakAt > 0 ? breakAt : -1, divider: breakAt > 0 ? `Below ${similarity(line)}: farther than nearest neighbours here usually are` : null }, keep);
   }
@@ -118,7 +119,16 @@ export class Results {
     if (yes) $("#sub").textContent = hasQuery(this.state) ? "Searching …" : "Loading …";
   }
 
-  heading(title, sub) {
+  /** `words()`: the title and the line below it. */
+  heading(words) {
+    this.words = words;
+    this.tell();
+  }
+
+  /** Say it again: what the gallery holds may be known only now. */
+  tell() {
+    if (!this.words) return;
+    const [title, sub] = this.words();
     $("#title").textContent = title;
     $("#sub").textContent = sub;
     document.title = `${title} · featurelens`;
@@ -128,11 +138,11 @@ export class Results {
 const taken = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 function weak(best, line) {
-  return notice("care", `Nothing here really matches. The best similarity is ${similarity(best.similarity)}; 95 % of the images of this gallery have a neighbour above ${similarity(line)}.`);
+  return notice("care", `Nothing here really matches. The best similarity is ${similarity(best.similarity)}; 95 % of the ${things()} of this gallery have a neighbour above ${similarity(line)}.`);
 }
 
 function noneHere(onshow) {
-  return stateBox("filter", "No image passes the filters", "No image of the gallery has this folder and this label.", [["Clear the filters", () => onshow({ path: "", label: "" }), true]]);
+  return stateBox("filter", `No ${thing()} passes the filters`, `No ${thing()} of the gallery has this folder and this label.`, [["Clear the filters", () => onshow({ path: "", label: "" }), true]]);
 }
 
 function emptyGallery() {
@@ -141,9 +151,9 @@ function emptyGallery() {
 
 function problemOf(error, state, again) {
   if (state.upload && (error.status === 404 || error.status === 410)) {
-    return stateBox("image", "That picture is gone", "The server keeps the latest pictures in memory only. Drop or choose it again.", [["Show all images", "/", true]]);
+    return stateBox("image", "That picture is gone", "The server keeps the latest pictures in memory only. Drop or choose it again.", [[`Show all ${things()}`, "/", true]]);
   }
   if (error.body?.job_kind === "concepts" || (state.concepts.length && error.status === 409)) return stateBox("concepts", "Not along these concepts", error.message, [["To the concepts", "/concepts", true]]);
-  if (error.status === 404) return stateBox("image", "That image is not in the gallery", error.message, [["Show all images", "/", true]]);
+  if (error.status === 404) return stateBox("image", `That ${thing()} is not in the gallery`, error.message, [[`Show all ${things()}`, "/", true]]);
   return problemBox(error, again);
 }

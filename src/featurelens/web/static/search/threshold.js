@@ -1,6 +1,6 @@
 // The threshold: a slider under a histogram of the similarities found, with the line below which nothing really matches.
 import { el, fill, svg } from "../lib/dom.js";
-import { count, similarity } from "../lib/format.js";
+import { count, similarity, things } from "../lib/format.js";
 
 const BARS = 44;
 
@@ -51,6 +51,6 @@ export class Threshold {
     this.mark.hidden = !known || at > 1;
     this.mark.style.left = `${100 * Math.max(0, at)}%`;
     this.words.className = known ? "" : "soft";
-    this.words.textContent = known ? `95 % of the images here have a neighbour of ${similarity(this.line)} or more. If the best match stays below, nothing really matches.` : "";
+    this.words.textContent = known ? `95 % of the ${things()} here have a neighbour of ${similarity(this.line)} or more. If the best match stays below, nothing really matches.` : "";
   }
 }
