@@ -134,5 +134,6 @@ def test_a_bundle_with_weights_is_a_torch_network_again(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     np.testing.assert_allclose(again.embed(pixels), net.embed(pixels), atol=1e-5)
     assert again.spec == replace(net.spec, name=f"bundle:{tmp_path / 'net'}")
+    assert b"site-packages" not in (tmp_path / "net" / "model.onnx").read_bytes(), "no paths of this machine"
     graph = load_backbone(f"bundle:{tmp_path / 'net'}")
     np.testing.assert_allclose(graph.embed(pixels), net.embed(pixels), atol=1e-4)

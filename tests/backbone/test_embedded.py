@@ -31,6 +31,11 @@ def test_the_card_names_this_file_and_this_recipe() -> None:
         )
 
 
+def test_the_file_tells_no_paths_of_the_machine_that_made_it() -> None:
+    data = (FOLDER / "model.onnx").read_bytes()
+    assert not [word for word in (b".py", b"site-packages", b"/src/") if word in data]
+
+
 @pytest.mark.parametrize("level", [0, 1, 127, 255])
 def test_flat_pictures_have_finite_vectors_too(backbone, level: int) -> None:
     """A scan of an empty page is an image like any other; fp16 constants must not round to zero."""

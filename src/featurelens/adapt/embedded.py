@@ -1,4 +1,4 @@
-"""From a pretraining checkpoint to the embedded backbone: fit codebook and projections, then export the bundle."""
+"""From a pretraining checkpoint to the embedded backbone: fit mixtures and projections, then export the bundle."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import Tensor, nn
 
 from featurelens.adapt.augment import Augment
 from featurelens.adapt.checkpoints import read
-from featurelens.adapt.fuse import codebook, discriminant
+from featurelens.adapt.fuse import discriminant
 from featurelens.adapt.recipe import MEAN, STD
 from featurelens.backbone.half import PRECISION, halve_weights
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.images.fit import Fit
 from featurelens.images.procedural import render_tensor
-from featurelens.nn.descriptor import SIZE, Branch, Descriptor
+from featurelens.nn.descriptor import DETAIL, Branch, Descriptor
+from featurelens.nn.encoders import SIZE
+from featurelens.nn.fisher import Fisher
 
-PLAN = {
-    "middle": ("whole+quarters", 96), "deep": ("whole+quarters", 128), "shape": ("cells", 160),
-    "parts": ("whole+centre", 64), "colour": ("whole+centre", 64),
-}  # fmt: skip
-WEIGHTS = {"middle": 0.7, "deep": 0.8, "shape": 1.0, "parts": 1.0, "colour": 0.8}
-PAIRS, FIT_SEED = 1536, 11
+# Length and weight of each branch, and the power of its whitening.
+PLAN = {"deep": (64, 0.5), "outline": (128, 1.0), "gradients": (192, 1.0), "colours": (128, 1.0)}
+WHITENING = {"deep": 0.5, "outline": 0.4, "gradients": 0.25, "colours": 0.25}
+PAIRS, FIT_SEED = 3072, 11
 FIT_AUGMENT = Augment(
     area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2
 )
@@ -60,36 +60,24 @@ def fit_views(pairs: int, seed: int, *, images: Tensor | None = None) -> tuple[T
 
 
 @torch.no_grad()
-def fit(
-    descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float = 0.1, power: float = 0.5
-) -> None:
-    """Set the codebook of parts and every branch's projection from procedural pairs (uint8)."""
-    source = torch.Generator().manual_seed(7)
-    patches = []
-    for batch in first[:1024].split(64):
-        cut = (
-            descriptor.parts.patches(descriptor.gradients(batch.float() / 255))
-            .permute(0, 2, 3, 1)
-            .flatten(0, 2)
-        )
-        patches.append(cut[torch.randperm(len(cut), generator=source)[:1200]])
-    vectors = torch.cat(patches)
-    strong = vectors.norm(dim=1) > 0.7
-    descriptor.parts.centres.copy_(codebook(vectors[strong], len(descriptor.parts.centres), source))
+def fit(descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float = 0.1) -> None:
+    """Set mixtures and projections of all branches from pairs of images (uint8)."""
 
     def maps(images: Tensor) -> Tensor:
-        return torch.cat(
-            [
-                descriptor.features((b.float() / 255 - descriptor.mean) / descriptor.std)
-                for b in images.split(64)
-            ]
-        )
+        parts = [
+            descriptor.features((b.float() / 255 - descriptor.mean) / descriptor.std)
+            for b in images.split(64)
+        ]
+        return torch.cat(parts)
 
     a, b = maps(first), maps(second)
-    for branch in descriptor.branches.values():
+    for name, branch in descriptor.branches.items():
         assert isinstance(branch, Branch)
+        if isinstance(branch.encoder, Fisher):
+            branch.encoder.fit(a[:2048, branch.channels] / DETAIL)
+        rows_a, rows_b = (torch.cat([branch.encoded(m) for m in half.split(32)]) for half in (a, b))
         mean, projection = discriminant(
-            branch.pooled(a), branch.pooled(b), branch.projection.shape[1], shrink=shrink, power=power
+            rows_a, rows_b, branch.projection.shape[1], shrink=shrink, power=WHITENING[name]
         )
         branch.mean.copy_(mean)
         branch.projection.copy_(projection)
@@ -97,7 +85,7 @@ def fit(
 
 def assemble(checkpoint: dict[str, Any]) -> Descriptor:
     """The network with its trunk from the checkpoint; the rest still to be fitted."""
-    return Descriptor(trunk_of(checkpoint), mean=MEAN, std=STD, plan=PLAN, weights=WEIGHTS).eval()
+    return Descriptor(trunk_of(checkpoint), mean=MEAN, std=STD, plan=PLAN).eval()
 
 
 def _features(module: Any, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Closed-form learning on top of a map: codebooks and projections that forget what differs inside a pair."""
+"""Closed-form learning: projections that forget what differs inside a pair."""
 
 from __future__ import annotations
 
@@ -20,30 +20,28 @@ def discriminant(
 
     Differences inside a pair are nuisance: directions are divided by their spread there (to `power` × 2; .5
     is full whitening), after shrinking it towards the total covariance's mean. The `dim` directions of the
-    largest spread that remains are kept.
+    largest spread that remains are kept. Wide rows are first reduced to their principal components.
     """
-    both = torch.cat((a, b)).double()
-    mean = both.mean(0)
-    centred, gap = both - mean, (a - b).double() / 2**0.5
+    mean = torch.cat((a, b)).double().mean(0)
+    first, second = a.double() - mean, b.double() - mean
+    narrow = _principal(torch.cat((first, second)))
+    centred = torch.cat((first, second)) @ narrow
+    gap = (first - second) @ narrow / 2**0.5
     within = gap.mT @ gap / len(gap)
     within = within + shrink * (within.diagonal().mean() * torch.eye(len(within), dtype=within.dtype))
     values, vectors = torch.linalg.eigh(within)
     whiten = (vectors * values.clamp(min=1e-12) ** -power) @ vectors.mT
     spread = whiten @ (centred.mT @ centred / len(centred)) @ whiten
     _, axes = torch.linalg.eigh(spread)
-    return mean.float(), (whiten @ axes.flip(1)[:, :dim]).float()
+    return mean.float(), (narrow @ whiten @ axes.flip(1)[:, :dim]).float()
 
 
-def codebook(
-    vectors: Float[Tensor, "row value"], count: int, source: torch.Generator, *, rounds: int = 15
-) -> Tensor:
-    """Spherical k-means: `count` unit vectors."""
-    order = torch.randperm(len(vectors), generator=source)
-    centres = torch.nn.functional.normalize(vectors[order[:count]], dim=1)
-    for _ in range(rounds):
-        nearest = (vectors @ centres.mT).argmax(1)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)
-        empty = torch.bincount(nearest, minlength=count) == 0
-        sums[empty] = vectors[order[: int(empty.sum())]]
-        centres = torch.nn.functional.normalize(sums, dim=1)
-    return centres
+def _principal(rows: Float[Tensor, "row value"], most: int = 1536) -> Float[Tensor, "value axis"]:
+    """The directions of largest spread of centred rows, `most` at most; all directions of rows that are no wider."""
+    width = rows.shape[1]
+    if width <= most:
+        return torch.eye(width, dtype=rows.dtype)
+    if len(rows) < width:
+        axes = rows.mT @ torch.linalg.eigh(rows @ rows.mT)[1].flip(1)[:, : min(most, len(rows) - 1)]
+        return axes / axes.norm(dim=0).clamp(min=1e-12)
+    return torch.linalg.eigh(rows.mT @ rows)[1].flip(1)[:, :most]

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featurelens.adapt.embedded import PLAN, WEIGHTS
+from featurelens.adapt.embedded import PLAN
 from featurelens.adapt.recipe import MEAN, STD
 from featurelens.backbone.embedded import FOLDER
 from featurelens.errors import BackboneError, MissingExtra
 from featurelens.images.procedural import render_tensor
-from featurelens.nn.cells import DIRECTIONS
 from featurelens.nn.descriptor import Descriptor
 
 ARCHITECTURE = "resnet18"
@@ -34,17 +33,15 @@ def recovered(file: Path = FOLDER / "model.onnx") -> Descriptor:
 
     stored = _constants(file)
     trunk = timm.create_model(ARCHITECTURE, features_only=True, **OPTIONS)
-    descriptor = Descriptor(trunk, mean=MEAN, std=STD, plan=PLAN, weights=WEIGHTS).eval()
+    descriptor = Descriptor(trunk, mean=MEAN, std=STD, plan=PLAN).eval()
     with torch.no_grad():
         try:
             _fill_trunk(trunk, stored)
-            for name, branch in descriptor.branches.items():
-                for part in ("mean", "projection"):
-                    getattr(branch, part).copy_(stored[f"branches.{name}.{part}"])
-            wanted = (len(descriptor.parts.centres), DIRECTIONS * 9, 1, 1)
-            scaled = next(v for v in stored.values() if tuple(v.shape) == wanted)
-            descriptor.parts.centres.copy_(scaled[:, :, 0, 0] / descriptor.parts.sharpness)
-        except (KeyError, StopIteration, RuntimeError) as error:
+            kept = descriptor.state_dict()
+            for name in kept:
+                if name.startswith("branches."):
+                    kept[name].copy_(stored[name])
+        except (KeyError, RuntimeError) as error:
             raise BackboneError(f"{file} is not the embedded backbone's network: {error!r}.") from error
     return descriptor
 

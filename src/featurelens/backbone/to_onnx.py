@@ -182,7 +182,19 @@ def _export(backbone: TorchBackbone, file: Path, *, dynamo: bool) -> None:
         verbose=False,
     )
     assert program is not None
+    _forget_sources(program.model)
     program.save(file)  # above 2 GB the weights go into a second file beside it
+
+
+def _forget_sources(model: Any) -> None:
+    """Take out the lines of Python behind each node, and with them the paths of this machine."""
+    model.metadata_props.clear()
+    for graph in (model.graph, *model.functions.values()):
+        graph.metadata_props.clear()
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            for value in node.outputs:
+                value.metadata_props.clear()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The embedded backbone's network: a timm trunk and hand-made cells on one map, pooled and whitened per branch."""
+"""The embedded backbone's network: a timm trunk and hand-made measurements on one map, encoded branch by branch."""
 
 from __future__ import annotations
 
@@ -9,99 +9,82 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featurelens.nn.cells import CELL, DIRECTIONS, Colours, OrientedGradients, Parts
+from featurelens.nn.cells import DIRECTIONS, OrientedGradients
+from featurelens.nn.encoders import Outline, Regions, unit
+from featurelens.nn.fisher import Fisher
+from featurelens.nn.patches import SUB, ColourPatches, GradientPatches
 from featurelens.shapes import Float
 
-SIZE = 128
-GRID = SIZE // CELL
-
-
-def regions(names: str) -> Float[Tensor, "region cell"]:
-    """Pooling weights over the cells: `whole`, `centre`, `quarters` or `cells` (each for itself); `+` joins."""
-    line = (torch.arange(GRID) + 0.5) / GRID * 2 - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    rows: list[Tensor] = []
-    for name in names.split("+"):
-        if name == "whole":
-            rows.append(torch.ones(GRID, GRID))
-        elif name == "centre":
-            rows.append(torch.exp(-(x * x + y * y) / 0.35))
-        elif name == "quarters":
-            rows += [((x * a > -0.1) & (y * b > -0.1)).float() for a in (-1, 1) for b in (-1, 1)]
-        else:
-            rows += list(torch.eye(GRID * GRID).view(-1, GRID, GRID))
-    stacked = torch.stack(rows).flatten(1)
-    return stacked / stacked.sum(1, keepdim=True)
+DETAIL = (
+    2.0**-12
+)  # what the embedding alone is made of stays small in the map, so that cells are compared by the rest
 
 
 class Branch(nn.Module):
-    """A slice of the map's channels → regions → signed root → unit length → centred, projected, unit length."""
+    """A slice of the map's channels → the encoder's unit vector → centred, projected, unit length, weighted."""
 
-    pooling: Tensor
     mean: Tensor
     projection: Tensor
 
-    def __init__(self, channels: slice, where: str, dim: int, *, root: bool = True) -> None:
+    def __init__(self, channels: slice, encoder: Any, dim: int, weight: float) -> None:
         super().__init__()
-        self.channels, self.root, self.weight = channels, root, 1.0
-        self.register_buffer("pooling", regions(where), False)
-        width = (channels.stop - channels.start) * len(self.pooling)
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("projection", torch.zeros(width, min(dim, width)))
+        self.channels, self.encoder, self.weight = channels, encoder, weight
+        self.register_buffer("mean", torch.zeros(encoder.width))
+        self.register_buffer("projection", torch.zeros(encoder.width, min(dim, encoder.width)))
 
-    def pooled(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
+    def encoded(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
         """The unit vector before the projection."""
-        cells = maps[:, self.channels].flatten(2)
-        values = (cells @ self.pooling.mT).flatten(1)
-        if self.root:
-            values = values.sign() * (values.abs() + 1e-6).sqrt()
-        return values / (values.square().sum(1, keepdim=True) + 1e-6).sqrt()
+        return self.encoder(maps[:, self.channels] / DETAIL)
 
     def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch dim"]:
-        values = (self.pooled(maps) - self.mean) @ self.projection
-        return self.weight * values / (values.square().sum(1, keepdim=True) + 1e-6).sqrt()
+        return self.weight * unit((self.encoded(maps) - self.mean) @ self.projection)
 
 
 class Descriptor(nn.Module):
     """Normalised pixels → `features`, a map of learned and hand-made channels → `pool`, the embedding.
 
-    `trunk` is a timm network made with `features_only=True` whose last two stages have strides 16 and 32.
+    The map holds what a cell looks like (a middle stage of the trunk, mean outlines, gradients and colours), and behind
+    it, small, the details of the cell that the embedding is made of. `trunk` is a timm network made with
+    `features_only=True`, with stages of stride 8 and 32. `plan` gives each branch (deep, outline, gradients, colours)
+    its length and its weight.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, trunk: nn.Module, *, mean: Sequence[float], std: Sequence[float], plan: dict[str, tuple[str, int]],
-        weights: dict[str, float],
+        self, trunk: nn.Module, *, mean: Sequence[float], std: Sequence[float],
+        plan: dict[str, tuple[int, float]],
     ) -> None:  # fmt: skip
         super().__init__()
         self.trunk = trunk
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], False)
-        self.gradients, self.colours, self.parts = OrientedGradients(), Colours(), Parts()
-        middle, deep = _channels(trunk)[-2:]
-        widths = {
-            "middle": middle, "deep": deep, "shape": DIRECTIONS,
-            "parts": len(self.parts.centres), "colour": len(self.colours.centres),
-        }  # fmt: skip
-        self.branches, at = nn.ModuleDict(), 0
-        for name, width in widths.items():
-            where, dim = plan[name]
-            branch = Branch(slice(at, at + width), where, dim)
-            branch.weight = weights[name]
-            self.branches[name] = branch
+        self.outlines, self.gradients, self.colours = OrientedGradients(), GradientPatches(), ColourPatches()
+        middle, _, deep = _channels(trunk)[-3:]
+        encoders: dict[str, tuple[int, nn.Module]] = {
+            "deep": (deep, Regions(deep)),
+            "outline": (4 * DIRECTIONS, Outline()),
+            "gradients": (self.gradients.channels, Fisher(self.gradients)),
+            "colours": (self.colours.channels, Fisher(self.colours)),
+        }
+        seen = middle + DIRECTIONS + len(self.gradients.mirror) + len(self.colours.mirror)
+        self.branches, at = nn.ModuleDict(), seen
+        for name, (width, encoder) in encoders.items():
+            self.branches[name] = Branch(slice(at, at + width), encoder, *plan[name])
             at += width
 
     def features(
         self, x: Float[Tensor, "batch 3 row col"]
     ) -> Float[Tensor, "batch channel cell_row cell_col"]:
         """All measurements on one grid of 16-pixel cells."""
-        middle, deep = self.trunk(x)[-2:]
+        middle, _, deep = self.trunk(F.avg_pool2d(x, 2))[-3:]  # nearly all of its training was at this size
+        deep = F.interpolate(deep, scale_factor=4.0, mode="nearest")
         x01 = x * self.std + self.mean
-        fine = self.gradients(x01)
-        deep = F.interpolate(deep, scale_factor=2.0, mode="nearest")
-        return torch.cat((middle, deep, F.avg_pool2d(fine, 2), self.parts(fine), self.colours(x01)), 1)
+        halves, tiles = self.outlines(x01), [p.measure(x01) for p in (self.gradients, self.colours)]
+        seen = (middle, F.avg_pool2d(halves, 2), *(F.avg_pool2d(t, SUB) for t in tiles))
+        details = (deep, F.pixel_unshuffle(halves, 2), *(F.pixel_unshuffle(t, SUB) for t in tiles))
+        return torch.cat((*seen, DETAIL * torch.cat(details, 1)), 1)
 
     def pool(self, maps: Float[Tensor, "batch channel cell_row cell_col"]) -> Float[Tensor, "batch dim"]:
         """The branches' unit vectors, weighted, one after the other."""

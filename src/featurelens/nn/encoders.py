@@ -1,0 +1,60 @@
+"""From a few channels of a map to one unit vector per image: pooled over regions, or as outlines in their places."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from featurelens.nn.cells import CELL, DIRECTIONS
+from featurelens.shapes import Float
+
+SIZE = 128
+GRID = SIZE // CELL
+
+
+class Regions(nn.Module):
+    """Means over regions of the map, signed root, unit length."""
+
+    pooling: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("pooling", _regions(), False)
+        self.width = channels * len(self.pooling)
+
+    def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
+        values = (maps.flatten(2) @ self.pooling.mT).flatten(1)
+        return unit(values.sign() * (values.abs() + 1e-6).sqrt())
+
+
+class Outline(nn.Module):
+    """Oriented gradients of 8 × 8 pixels in their places, twice blurred; image and mirror image added together."""
+
+    mirror: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = DIRECTIONS * 4 * GRID * GRID
+        self.register_buffer("mirror", torch.tensor([-k % DIRECTIONS for k in range(DIRECTIONS)]), False)
+
+    def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
+        fine = F.pixel_shuffle(maps, 2)
+        fine = fine + fine.flip(3)[:, self.mirror]
+        for _ in range(2):
+            fine = F.avg_pool2d(F.pad(fine, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        return unit((fine.flatten(1) + 1e-6).sqrt())
+
+
+def unit(values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch value"]:
+    """Rows of length one; zeros stay zeros."""
+    return values / (values.square().sum(1, keepdim=True) + 1e-6).sqrt()
+
+
+def _regions() -> Float[Tensor, "region cell"]:
+    """Pooling weights over the cells: the whole map and its quarters, which overlap a little."""
+    line = (torch.arange(GRID) + 0.5) / GRID * 2 - 1
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    quarters = [((x * a > -0.1) & (y * b > -0.1)).float() for a in (-1, 1) for b in (-1, 1)]
+    stacked = torch.stack([torch.ones(GRID, GRID), *quarters]).flatten(1)
+    return stacked / stacked.sum(1, keepdim=True)
