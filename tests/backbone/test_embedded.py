@@ -36,6 +36,13 @@ def test_the_file_tells_no_paths_of_the_machine_that_made_it() -> None:
     assert not [word for word in (b".py", b"site-packages", b"/src/") if word in data]
 
 
+def test_the_graph_takes_any_number_of_images() -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(str(FOLDER / "model.onnx")).graph
+    for end in (*graph.input, *graph.output):
+        assert end.type.tensor_type.shape.dim[0].dim_param, f"{end.name} has a fixed batch size"
+
+
 @pytest.mark.parametrize("level", [0, 1, 127, 255])
 def test_flat_pictures_have_finite_vectors_too(backbone, level: int) -> None:
     """A scan of an empty page is an image like any other; fp16 constants must not round to zero."""

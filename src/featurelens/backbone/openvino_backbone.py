@@ -91,9 +91,11 @@ class OpenVINOBackbone:
         self, maps: Float32[np.ndarray, "batch channel grid_row grid_col"]
     ) -> Float32[np.ndarray, "batch dim"]:
         """The embedding made from what `maps` gives; BackboneError where it is not made from the map alone."""
-        with self._lock:
-            if self._head is None:
-                self._head = Streams(self._after_map(), self._streams, name=self._spec.name)
+        if self._head is None:
+            made = Streams(self._after_map(), self._streams, name=self._spec.name)
+            self._agree(made)
+            with self._lock:
+                self._head = self._head or made
         return self._head.run(maps).reshape(len(maps), self._spec.dim)
 
     @property
@@ -110,18 +112,32 @@ class OpenVINOBackbone:
         openvino = load_openvino()
         operations: Any = openvino.opset13
         embedding, which = self._outputs
-        results = self._read(self._file).get_results()
+        whole = self._read(self._file)
+        results = whole.get_results()
         if which is not None and self._spec.map_channels:
             source = results[which].input_value(0)
             maps = operations.parameter(source.partial_shape, source.get_element_type(), name="map")
             for reader in source.get_target_inputs():
                 if reader.get_node() != results[which]:
                     reader.replace_source_output(maps.output(0))
+            for reader in (r for p in whole.get_parameters() for r in p.output(0).get_target_inputs()):
+                if (
+                    reader.get_node().get_type_name() == "ShapeOf"
+                ):  # how many images there are, the map tells, too
+                    reader.replace_source_output(maps.output(0))
             try:
                 return openvino.Model([results[embedding]], [maps])
             except RuntimeError:  # pixels are still needed, or the map is not
                 pass
         raise BackboneError(f"The embedding of '{self._spec.name}' is not made from its map alone.")
+
+    def _agree(self, head: Streams) -> None:
+        """BackboneError unless the part behind the map makes of it what the whole graph makes of the pixels."""
+        fit = self._spec.fit
+        noise = np.random.default_rng(0).integers(0, 256, (1, fit.rows, fit.cols, 3), dtype=np.uint8)
+        apart, whole = head.run(self.maps(noise)).reshape(1, -1), self.embed(noise)
+        if np.abs(apart - whole).max() > 1e-3 * max(float(np.abs(whole).max()), 1e-30):
+            raise BackboneError(f"The embedding of '{self._spec.name}' is not made from its map alone.")
 
     def _compile(self, output: int) -> Streams:
         model = self._read(self._file)

@@ -44,7 +44,7 @@ class Fisher(nn.Module):
 
     def forward(self, maps: Float[Tensor, "batch channel cell_row cell_col"]) -> Float[Tensor, "batch value"]:
         found, places = self.patches.descriptors(maps)
-        rows = torch.cat((found, places.expand(len(found), -1, -1)), 2) * self.scale
+        rows = torch.cat((found, places.expand(found.shape[0], -1, -1)), 2) * self.scale
         squares = rows * rows
         weight = (places.square().sum(1) / (-2 * CENTRE**2)).exp()
         weight = (weight / (2 * weight.sum()))[:, None]
@@ -76,7 +76,7 @@ class Fisher(nn.Module):
         self.patches.fit(torch.cat(whole))
         for batch in maps.split(64):
             found, places = self.patches.descriptors(batch)
-            flat = torch.cat((found, places.expand(len(found), -1, -1)), 2).flatten(0, 1)
+            flat = torch.cat((found, places.expand(found.shape[0], -1, -1)), 2).flatten(0, 1)
             placed.append(flat[torch.randperm(len(flat), generator=source)[: each * len(batch)]])
         some = torch.cat(placed)
         self.scale.copy_(1 / some.std(0))

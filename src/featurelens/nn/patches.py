@@ -1,4 +1,4 @@
-"""Local descriptors on a dense grid: gradients as in SIFT, and colours, of overlapping patches at two sizes."""
+"""Local descriptors on a dense grid: gradients as in SIFT, and colours, of overlapping patches of two sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from featurelens.nn.cells import CELL
 from featurelens.shapes import Float
 
-TILE = 4  # pixels; a patch has 4 × 4 tiles, and there is one at every tile
+TILE = 4  # pixels; a patch has 4 × 4 tiles, and there is one every 8 pixels
 SIDE = 4
 SUB = CELL // TILE
 
@@ -49,18 +49,21 @@ class Patches(nn.Module):
         return F.avg_pool2d(tiles, 2)
 
     def compared(
-        self, tiles: Float[Tensor, "batch value tile_row tile_col"], kernels: Float[Tensor, "dim value 4 4"]
+        self,
+        tiles: Float[Tensor, "batch value tile_row tile_col"],
+        kernels: Float[Tensor, "dim value 4 4"],
+        step: int,
     ) -> Float[Tensor, "batch dim row col"]:
-        """Products of the descriptors with `kernels`."""
-        return F.conv2d(tiles, kernels)
+        """Products of the descriptors, `step` tiles apart, with `kernels`."""
+        return F.conv2d(tiles, kernels, stride=step)
 
     def grids(
         self, maps: Float[Tensor, "batch channel cell_row cell_col"], kernels: Float[Tensor, "dim value 4 4"]
     ) -> list[Float[Tensor, "batch dim row col"]]:
         """Products of the descriptors of small and of large patches with `kernels`."""
         tiles = F.pixel_shuffle(maps, SUB)
-        both = tiles, self.joined(tiles)
-        return [self.compared(F.pad(t, (1, 1, 1, 1), mode="replicate"), kernels) for t in both]
+        both = (tiles, 2), (self.joined(tiles), 1)
+        return [self.compared(F.pad(t, (1, 1, 1, 1), mode="replicate"), kernels, step) for t, step in both]
 
     def descriptors(
         self, maps: Float[Tensor, "batch channel cell_row cell_col"]
@@ -119,10 +122,10 @@ class GradientPatches(Patches):
         along = F.relu(F.conv2d(torch.cat((gx * shorter, gy * shorter), 1), self.directions))
         return 4 * F.avg_pool2d(along * along * along, TILE)
 
-    def compared(self, tiles: Tensor, kernels: Tensor) -> Tensor:
+    def compared(self, tiles: Tensor, kernels: Tensor, step: int) -> Tensor:
         """The descriptors are roots of patches of unit length; what has hardly any contrast stays small."""
-        length = (F.avg_pool2d(tiles.square().sum(1, keepdim=True), SIDE, 1) * SIDE**2 + 1e-4).sqrt()
-        return F.conv2d((tiles + 1e-6).sqrt(), kernels) / length.sqrt()
+        length = (F.avg_pool2d(tiles.square().sum(1, keepdim=True), SIDE, step) * SIDE**2 + 1e-4).sqrt()
+        return F.conv2d((tiles + 1e-6).sqrt(), kernels, stride=step) / length.sqrt()
 
 
 class ColourPatches(Patches):
