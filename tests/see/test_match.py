@@ -78,6 +78,25 @@ def test_for_another_head_regions_are_left_out_and_the_rest_is_shown() -> None:
     assert abs(found.residual[0]) > 1e-4
 
 
+def test_of_a_fine_map_four_neighbours_are_left_out_together() -> None:
+    class Fine(Pooled):
+        def maps(self, pixels: np.ndarray) -> np.ndarray:
+            cells = pixels.reshape(len(pixels), 8, 4, 8, 4, 3).mean((2, 4)) / 255.0
+            return np.concatenate([cells - 0.4, cells**2], -1).transpose(0, 3, 1, 2).astype(np.float32)
+
+    net = Fine("tanh")
+    found = see.similarity(net, A, B)
+    maps, (a, b) = net.maps(np.stack([A, B])), net.embed(np.stack([A, B]))
+    gone = np.zeros((8, 8), bool)
+    gone[2:4, 4:6] = True
+    without = maps[:1].copy()
+    without[0][:, gone] = maps[0][:, ~gone].mean(1)[:, None]
+    lost = cosine(a, b) - cosine(net.head(without)[0], b)
+    assert found.a[gone].sum() == pytest.approx(cosine(a, b) / 16 + lost * 15 / 16, abs=1e-6)
+    assert np.ptp(found.a[gone]) == 0
+    assert np.ptp(found.a[1:3, 4:6]) > 0, "the next four are others"
+
+
 def test_what_has_no_place_is_told() -> None:
     found = see.similarity(Pooled("token"), A, B)
     assert found.kind == "map only"

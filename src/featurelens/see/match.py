@@ -24,11 +24,12 @@ _POOLED = 1e-5  # 1 - cosine between the embedding and the mean of the map, up t
 class Match:
     """The similarity of two images and where it comes from.
 
-    `a` and `b` hold one value for each region of the first and of the second image. `kind` says which:
+    `a` and `b` hold one value for each cell of the first and of the second image's map. `kind` says which:
     "split": the embedding is the mean of the map, and both sum to the cosine. "left out": an even share, plus what
-    the cosine loses when the region is left out (its place taken by the mean of the others); what they
-    do not add up to is the `residual`. "map only": the embedding is not made from the map alone; the split is that of the
-    cosine between the maps' means, and `residual` is how far that is from the cosine of the embeddings.
+    the cosine loses when the region (a cell; 2 × 2 of them in maps of 8 × 8 and more) is left out, its place taken by
+    the mean of the others; what they do not add up to is the `residual`. "map only": the embedding is not made from the
+    map alone; the split is that of the cosine between the maps' means, and `residual` is how far that is from the
+    cosine of the embeddings.
     `pairs` [row_a, col_a, row_b, col_b] is the split over region pairs of the cosine between the maps' means.
     """
 
@@ -157,10 +158,13 @@ def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The cosine between regions, each channel by its spread over both images: what looks alike locally."""
+    """The cosine between regions, each channel by its spread over both images: what looks alike locally.
+
+    Channels with less than a thousandth of the largest spread count accordingly less.
+    """
     both = np.concatenate([one.reshape(len(one), -1), other.reshape(len(other), -1)], axis=1)
     mean, spread = both.mean(1)[:, None, None], both.std(1)[:, None, None]
-    known = spread > 1e-6 * max(float(spread.max()), 1e-30)
-    first, second = (np.where(known, (m - mean) / np.where(known, spread, 1), 0) for m in (one, other))
+    scale = np.maximum(spread, max(1e-3 * float(spread.max()), 1e-30))
+    first, second = (one - mean) / scale, (other - mean) / scale
     sizes = [np.maximum(np.linalg.norm(m, axis=0, keepdims=True), 1e-30) for m in (first, second)]
     return _products(first / sizes[0], second / sizes[1])

@@ -45,10 +45,15 @@ def overlay(
     scaled = to_range(values, signed=signed, percentile=percentile, least=least, peak=peak)
     scaled = enlarge(np.nan_to_num(scaled).astype(np.float32), rows, cols, smooth=smooth)
     weight = opacity * np.clip(np.abs(scaled), 0, 1)[..., None] ** 0.85
-    colours = colourize(scaled, "diverging" if signed else "heat").astype(np.float32)
-    grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    ground = 0.75 * grey[..., None] + 0.25 * pixels
-    return np.rint(np.clip((1 - weight) * ground + weight * colours, 0, 255)).astype(np.uint8)
+    colours = colourize(scaled, "diverging" if signed else "heat")
+    ground = 0.25 * pixels.astype(np.float32)
+    ground += np.einsum("rck,k->rc", ground, np.array([0.897, 1.761, 0.342], np.float32))[
+        ..., None
+    ]  # 3/4 grey
+    mixed = colours - ground
+    mixed *= weight
+    mixed += ground
+    return np.rint(np.clip(mixed, 0, 255, out=mixed), out=mixed).astype(np.uint8)
 
 
 def enlarge(
