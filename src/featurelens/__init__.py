@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from featurelens.later import later
+
 if TYPE_CHECKING:
     from featurelens.backbone import Backbone, Spec, load_backbone
     from featurelens.features import Features, extract
@@ -40,12 +42,11 @@ _ROOMS = (
 )
 
 
+_named = later(__name__, _HOME)
+
+
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    if name in _ROOMS:
-        return import_module(f"featurelens.{name}")
-    raise AttributeError(f"module 'featurelens' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return import_module(f"featurelens.{name}") if name in _ROOMS else _named(name)
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from featurelens.assess.compare import compare, read_report
 from featurelens.assess.extraction import job_of
 from featurelens.assess.findings import findings
 from featurelens.assess.report import render, report_data, write_report
-from featurelens.assess.report.format import count, number, rate, span
+from featurelens.assess.report.format import number, rate, span
 from featurelens.assess.report.maps import embedding_map
 from featurelens.assess.report.svg import ticks
 from featurelens.assess.report.words import short
@@ -30,6 +30,7 @@ from featurelens.assess.sweep import Choice
 from featurelens.backbone.protocol import Spec
 from featurelens.errors import BackboneError, InvalidInput, UnknownName
 from featurelens.features.table import Features
+from featurelens.wording import count
 
 EVIL = "<script>alert(1)</script>"
 

@@ -60,7 +60,7 @@ def fit_views(pairs: int, seed: int, *, images: Tensor | None = None) -> tuple[T
 
 
 @torch.no_grad()
-def fit(descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float = 0.1) -> None:
+def fit(descriptor: Descriptor, first: Tensor, second: Tensor) -> None:
     """Set mixtures and projections of all branches from pairs of images (uint8)."""
 
     def maps(images: Tensor) -> Tensor:
@@ -76,9 +76,7 @@ def fit(descriptor: Descriptor, first: Tensor, second: Tensor, *, shrink: float 
         if isinstance(branch.encoder, Fisher):
             branch.encoder.fit(a[:2048, branch.channels] / DETAIL)
         rows_a, rows_b = (torch.cat([branch.encoded(m) for m in half.split(32)]) for half in (a, b))
-        mean, projection = discriminant(
-            rows_a, rows_b, branch.projection.shape[1], shrink=shrink, power=WHITENING[name]
-        )
+        mean, projection = discriminant(rows_a, rows_b, branch.projection.shape[1], power=WHITENING[name])
         branch.mean.copy_(mean)
         branch.projection.copy_(projection)
 

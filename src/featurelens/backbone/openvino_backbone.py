@@ -121,9 +121,8 @@ class OpenVINOBackbone:
                 if reader.get_node() != results[which]:
                     reader.replace_source_output(maps.output(0))
             for reader in (r for p in whole.get_parameters() for r in p.output(0).get_target_inputs()):
-                if (
-                    reader.get_node().get_type_name() == "ShapeOf"
-                ):  # how many images there are, the map tells, too
+                # How many images there are, the map tells, too.
+                if reader.get_node().get_type_name() == "ShapeOf":
                     reader.replace_source_output(maps.output(0))
             try:
                 return openvino.Model([results[embedding]], [maps])

@@ -30,8 +30,7 @@ class TorchBackbone:
     """A Backbone on torch: `.module` is the network as its library made it, in eval mode.
 
     On the CPU it computes in float32 with channels_last, on CUDA in bfloat16 autocast (`precision="fp32"`: in float32).
-    `features` and `pool`
-    are given the module and read its last features and their embedding; `spec.dim`, `spec.map_channels` and
+    `features` and `pool` are given the module and read its last features and their embedding; `spec.dim`, `spec.map_channels` and
     `spec.weights` are found by running it once. `identity` names the architecture (part of the hash).
 
     >>> net = load_backbone("test_vit", engine="torch", pretrained=False)  # doctest: +SKIP

@@ -187,7 +187,7 @@ def _print(chosen: Choosing) -> None:
 
 def against_name(chosen: Choosing) -> str:
     """The other folder's name, safe for a terminal."""
-    from featurelens.cli.terminal import printable
+    from featurelens.wording import printable
 
     return printable(chosen.against.name if chosen.against else "")
 
@@ -212,7 +212,7 @@ def _cell(measure: Measure, wide: bool) -> str:
 
 
 def _print_faults(chosen: Choosing) -> None:
-    from featurelens.cli.terminal import printable
+    from featurelens.wording import printable
 
     found, ids = chosen.findings, chosen.study[chosen.study.best].features.ids
     for pairs, what in (

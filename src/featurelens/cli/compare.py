@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import Json
-from featurelens.cli.terminal import notice, print_json, printable, show
+from featurelens.cli.terminal import notice, print_json, show
+from featurelens.wording import printable
 
 
 def compare(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say, say_skipped, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
+from featurelens.wording import printable
 
 if TYPE_CHECKING:
     from featurelens.adapt.concepts import Concepts

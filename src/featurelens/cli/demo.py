@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, show
+from featurelens.wording import printable
 
 if TYPE_CHECKING:
     from featurelens.search import Gallery, Hit

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import GalleryFolder, Json
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
+from featurelens.wording import printable
 
 if TYPE_CHECKING:
     from featurelens.search import DuplicateGroup

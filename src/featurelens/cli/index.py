@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json, OptionalBackboneName
-from featurelens.cli.terminal import notice, print_json, printable, progress_bar, say
+from featurelens.cli.terminal import notice, print_json, progress_bar, say
+from featurelens.wording import count, printable
 
 if TYPE_CHECKING:
     from featurelens.search import Gallery, UpdateReport
@@ -124,8 +125,11 @@ def _print(report: UpdateReport, total: int, gallery: Gallery, skipped: list[tup
     for note in report.notes:
         notice(f"[yellow]Note:[/] {escape(printable(note))}")
     if report.skipped:
-        files = "1 file" if report.skipped == 1 else f"{report.skipped:,} files"
-        print(f"{files} skipped" + ("" if skipped else "; --show-skipped lists them") + ".")
+        print(
+            f"{count(report.skipped, 'file')} skipped"
+            + ("" if skipped else "; --show-skipped lists them")
+            + "."
+        )
     for name, reason in skipped or ():
         print(f"  {printable(name)}: {reason}")
     one = {"images": "PHOTO", "sounds": "SOUND"}.get(things, "FILE")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurelens.cli.options import Device, Json
-from featurelens.cli.terminal import notice, print_json, printable, say, show
+from featurelens.cli.terminal import notice, print_json, say, show
+from featurelens.wording import printable
 
 if TYPE_CHECKING:
     from featurelens.search import ZeroShot

@@ -11,7 +11,8 @@ import typer
 
 from featurelens.cli.options import Device, GalleryFolder, Json
 from featurelens.cli.queries import Box, asked, box_of, concepts_of
-from featurelens.cli.terminal import notice, print_json, printable, say, show
+from featurelens.cli.terminal import notice, print_json, say, show
+from featurelens.wording import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,6 +10,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featurelens.wording import count, printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -35,8 +37,8 @@ def say(text: str) -> None:
 def say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """How many files were left out, and the first of them with its reason; nothing if there is none."""
     if skipped:
-        count = "1 file" if len(skipped) == 1 else f"{len(skipped):,} files, the first"
-        say(f"Not read: {count}: {printable(skipped[0][0])}: {skipped[0][1]}")
+        first = "" if len(skipped) == 1 else ", the first"
+        say(f"Not read: {count(len(skipped), 'file')}{first}: {printable(skipped[0][0])}: {skipped[0][1]}")
 
 
 def show(table: Table) -> None:
@@ -53,12 +55,6 @@ def print_json(value: Any) -> None:
     """One JSON document on stdout; odd file names come out as escapes and never fail."""
     json.dump(value, sys.stdout, default=_jsonable, indent=2)
     sys.stdout.write("\n")
-
-
-def printable(name: str) -> str:
-    """A file name as one safe line: control characters and undecodable bytes as escapes."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class Regions(nn.Module):
 
     def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
         values = (maps.flatten(2) @ self.pooling.mT).flatten(1)
-        return unit(values.sign() * (values.abs() + 1e-6).sqrt())
+        return rooted(values)
 
 
 class Outline(nn.Module):
@@ -43,12 +43,17 @@ class Outline(nn.Module):
         fine = fine + fine.flip(3)[:, self.mirror]
         for _ in range(2):
             fine = F.avg_pool2d(F.pad(fine, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        return unit((fine.flatten(1) + 1e-6).sqrt())
+        return rooted(fine.flatten(1))
 
 
 def unit(values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch value"]:
     """Rows of length one; zeros stay zeros."""
     return values / (values.square().sum(1, keepdim=True) + 1e-6).sqrt()
+
+
+def rooted(values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch value"]:
+    """Signed roots, which keep large values from drowning the others, at length one."""
+    return unit(values.sign() * (values.abs() + 1e-6).sqrt())
 
 
 def _regions() -> Float[Tensor, "region cell"]:

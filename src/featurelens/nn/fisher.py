@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from featurelens.nn.encoders import rooted
 from featurelens.nn.patches import Patches
 from featurelens.shapes import Float
 
@@ -56,9 +57,7 @@ class Fisher(nn.Module):
         first = seen.mT @ rows + self.sign * (mirrored.mT @ rows)
         by_mean = (first - count * self.means) * self.by_mean
         by_variance = (second - 2 * (first * self.means) + count * self.offset) * self.by_variance
-        vector = torch.cat((by_mean, by_variance), 1).flatten(1)
-        vector = vector.sign() * (vector.abs() + 1e-6).sqrt()
-        return vector / (vector.square().sum(1, keepdim=True) + 1e-6).sqrt()
+        return rooted(torch.cat((by_mean, by_variance), 1).flatten(1))
 
     def fit(self, maps: Float[Tensor, "image channel cell_row cell_col"], *, rows: int = 100_000) -> None:
         """Set components and mixture from `rows` random descriptors of these maps; the same ones each time."""

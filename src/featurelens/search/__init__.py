@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from featurelens.later import later
 from featurelens.search.calibration import nothing_matches_below
 from featurelens.search.feedback import feedback_vector, search_like
 from featurelens.search.gallery import Gallery
@@ -34,19 +34,21 @@ __all__ = [
     "search_region",
 ]
 
-_LATER = {  # what a first search does without
-    "DuplicateGroup": "duplicates",
-    "find_duplicates": "duplicates",
-    "prompt_vectors": "prompts",
-    "RegionHit": "regions",
-    "search_region": "regions",
-    "Labelled": "zero_shot",
-    "ZeroShot": "zero_shot",
-    "label_images": "zero_shot",
-}
+# What a first search does without.
+__getattr__ = later(
+    __name__,
+    {
+        "DuplicateGroup": "featurelens.search.duplicates",
+        "find_duplicates": "featurelens.search.duplicates",
+        "prompt_vectors": "featurelens.search.prompts",
+        "RegionHit": "featurelens.search.regions",
+        "search_region": "featurelens.search.regions",
+        "Labelled": "featurelens.search.zero_shot",
+        "ZeroShot": "featurelens.search.zero_shot",
+        "label_images": "featurelens.search.zero_shot",
+    },
+)
 
 
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(import_module(f"featurelens.search.{_LATER[name]}"), name)
-    raise AttributeError(f"module 'featurelens.search' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,8 +5,9 @@ Names are loaded when they are used; importing this imports nothing heavy.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from featurelens.later import later
 
 if TYPE_CHECKING:
     from featurelens.see.channel_maps import FeatureMaps, feature_maps
@@ -109,13 +110,7 @@ _HOME = {
     "write_pages": "featurelens.see.unit_pages",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(
-        f"module 'featurelens.see' has no attribute {name!r}; it offers {', '.join(__all__)}"
-    )
+__getattr__ = later(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

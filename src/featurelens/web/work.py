@@ -13,6 +13,7 @@ from featurelens.search import find_duplicates
 from featurelens.web.jobs import Report
 from featurelens.web.layout import all_vectors, by_neighbours
 from featurelens.web.learning import learn_concepts
+from featurelens.wording import count
 
 if TYPE_CHECKING:
     from featurelens.web.service import Service
@@ -22,8 +23,7 @@ def index(service: Service, report: Report) -> dict[str, Any]:
     """Bring the gallery up to date with its folder; commits as it goes."""
 
     def progress(now: Progress) -> None:
-        files = "1 file" if now.failed == 1 else f"{now.failed:,} files"
-        skipped = f"{files} skipped" if now.failed else None
+        skipped = f"{count(now.failed, 'file')} skipped" if now.failed else None
         report(now.done, now.total, skipped)
 
     return asdict(service.gallery.update(on_progress=progress))

@@ -5,8 +5,9 @@ Reading, encoding and steering need NumPy only; learning needs torch, which is i
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from featurelens.later import later
 
 if TYPE_CHECKING:
     from featurelens.adapt.concepts.dictionary import Dictionary
@@ -25,13 +26,7 @@ _HOME = {
     "learn_dictionary": "featurelens.adapt.concepts.learn",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(
-        f"module 'featurelens.adapt.concepts' has no attribute {name!r}; it offers {', '.join(__all__)}"
-    )
+__getattr__ = later(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

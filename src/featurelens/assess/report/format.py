@@ -25,18 +25,3 @@ def span(interval: tuple[float, float]) -> str:
 def megabytes(value: int | None) -> str:
     """Bytes as MB."""
     return "–" if value is None else f"{value / 1e6:.0f} MB"
-
-
-def printable(name: str) -> str:
-    """A file name as one line that any page can hold."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def count(number_of: int, one: str, many: str | None = None) -> str:
-    """A number with its noun.
-
-    >>> count(1, "file"), count(2, "near-copy", "near-copies")
-    ('1 file', '2 near-copies')
-    """
-    return f"{number_of} {one if number_of == 1 else many or one + 's'}"

@@ -24,13 +24,14 @@ from featurelens.assess.report.advice import (
 from featurelens.assess.report.charts import interval_bar, learning_curve, pareto_chart, stability_chart
 from featurelens.assess.report.classes import class_rows, told_by_frame
 from featurelens.assess.report.data import report_data
-from featurelens.assess.report.format import count, megabytes, number, printable, rate, span
+from featurelens.assess.report.format import megabytes, number, rate, span
 from featurelens.assess.report.maps import MAPS, confusion_matrix, embedding_map
 from featurelens.assess.report.thumbnails import Thumbnails
 from featurelens.assess.report.words import GROUPS, SHOWN, short, words
 from featurelens.assess.result import Measure
 from featurelens.assess.study import Assessment, confused
 from featurelens.assess.threads import one_thread
+from featurelens.wording import count, printable
 
 _SHOTS = (1, 2, 4, 8, 16)
 
