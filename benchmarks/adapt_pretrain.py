@@ -31,7 +31,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def fitted(descriptor: embedded.Descriptor, images):
     """The descriptor as a backbone, its projections fitted on photos (or, with None, on procedural pairs)."""
-    embedded.fit(descriptor, *embedded.fit_views(embedded.PAIRS, embedded.FIT_SEED, images=images))
+    embedded.fit(descriptor, *embedded.fit_views(images))
     return embedded.as_backbone(descriptor)
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from featurelens.adapt.augment import Augment
-from featurelens.adapt.checkpoints import read
 from featurelens.adapt.fuse import discriminant
 from featurelens.adapt.recipe import MEAN, STD
 from featurelens.backbone.half import PRECISION, halve_weights
@@ -24,7 +23,11 @@ from featurelens.nn.fisher import Fisher
 # Length and weight of each branch, and the power of its whitening.
 PLAN = {"deep": (64, 0.5), "outline": (128, 1.0), "gradients": (192, 1.0), "colours": (128, 1.0)}
 WHITENING = {"deep": 0.5, "outline": 0.4, "gradients": 0.25, "colours": 0.25}
-PAIRS, FIT_SEED = 3072, 11
+PAIRS, OWN_PAIRS = (
+    3072,
+    1024,
+)  # procedural ones, or of one's own images: the fit takes about a minute for a thousand
+FIT_SEED = 11
 FIT_AUGMENT = Augment(
     area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2
 )
@@ -44,13 +47,13 @@ def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
     return trunk.eval()
 
 
-def fit_views(pairs: int, seed: int, *, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def fit_views(images: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Pairs at the network's size, softly augmented, uint8: two renderings of a programme, or one of `images` twice."""
-    source = torch.Generator().manual_seed(seed)
+    source = torch.Generator().manual_seed(FIT_SEED)
     first, second = [], []
-    for chunk in range(pairs // 128):
+    for chunk in range((PAIRS if images is None else OWN_PAIRS) // 128):
         if images is None:
-            drawn = render_tensor(programmes=128, views=2, size=SIZE, seed=seed * 1000 + chunk)
+            drawn = render_tensor(programmes=128, views=2, size=SIZE, seed=FIT_SEED * 1000 + chunk)
             both = drawn[0::2], drawn[1::2]
         else:
             both = (images[torch.arange(chunk * 128, (chunk + 1) * 128) % len(images)],) * 2
@@ -114,10 +117,3 @@ def write_embedded(descriptor: Descriptor, folder: Path, *, name: str = "embedde
     backbone = as_backbone(descriptor, name=name)
     export_bundle(backbone, folder, edit=halve_weights)
     return backbone
-
-
-def make_bundle(checkpoint: Path, folder: Path, *, pairs: int = PAIRS, seed: int = FIT_SEED) -> TorchBackbone:
-    """Everything after the training, from `checkpoint.pt` to the finished bundle."""
-    descriptor = assemble(read(checkpoint))
-    fit(descriptor, *fit_views(pairs, seed))
-    return write_embedded(descriptor, folder)

@@ -31,7 +31,7 @@ def pretrained(checkpoint: Path, *, images: Tensor | None = None) -> TorchBackbo
     if recipe.result == "network":
         return network(recipe, state)
     descriptor = embedded.assemble(state)
-    embedded.fit(descriptor, *embedded.fit_views(embedded.PAIRS, embedded.FIT_SEED, images=images))
+    embedded.fit(descriptor, *embedded.fit_views(images))
     return embedded.as_backbone(descriptor, name=f"pretrained {recipe.name}")
 
 
