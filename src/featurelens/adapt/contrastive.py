@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from featurelens.adapt import checkpoints
 from featurelens.adapt.augment import Augment
@@ -96,6 +98,8 @@ def pretrain(
         {"params": plain, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
+    if device.startswith("cuda"):
+        learner.encoder.compile()
     start = checkpoints.load(out, recipe, learner=learner, average=average, optimizer=optimizer)
     if start:
         say(f"going on from step {start} of {recipe.steps}")
@@ -136,10 +140,8 @@ def pretrain(
 @torch.no_grad()
 def follow(average: nn.Module, learner: nn.Module, keep: float) -> None:
     """Move the averaged weights (and buffers) towards the learner's."""
-    for mine, other in zip(average.parameters(), learner.parameters(), strict=True):
-        mine.lerp_(other, 1 - keep)
-    for mine, other in zip(average.buffers(), learner.buffers(), strict=True):
-        if mine.is_floating_point():
-            mine.lerp_(other, 1 - keep)
-        else:
-            mine.copy_(other)
+    mine, others = (list(chain(m.parameters(), m.buffers())) for m in (average, learner))
+    moving = [n for n, tensor in enumerate(mine) if tensor.is_floating_point()]
+    get_ema_multi_avg_fn(keep)([mine[n] for n in moving], [others[n] for n in moving], 0)
+    for n in set(range(len(mine))) - set(moving):
+        mine[n].copy_(others[n])

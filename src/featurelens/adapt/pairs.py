@@ -13,8 +13,6 @@ from torch.nn import functional as F
 from featurelens.images.procedural import render_tensor
 from featurelens.shapes import Int64, UInt8
 
-CHUNK = 64
-
 
 @runtime_checkable
 class Pairs(Protocol):
@@ -32,18 +30,18 @@ class ProceduralPairs:
 
     def __init__(
         self, *, pool: int, views: int, size: int, refresh: int, seed: int, device: str = "cpu", step: int = 0,
-        mixture: Mapping[str, int] | None = None,
+        mixture: Mapping[str, int] | None = None, chunk: int = 64,
     ) -> None:  # fmt: skip
-        self._chunks = max(1, pool // CHUNK)
-        self._every = max(1, CHUNK // refresh) if refresh else 0
+        self._chunk, self._chunks = chunk, max(1, pool // chunk)
+        self._every = max(1, chunk // refresh) if refresh else 0
         self._draw = lambda number: render_tensor(
-            programmes=CHUNK,
+            programmes=chunk,
             views=views,
             size=size,
             seed=seed * 1_000_003 + number,
             device=device,
             mixture=mixture,
-        ).unflatten(0, (CHUNK, views))
+        ).unflatten(0, (chunk, views))
         newest = self._newest(step)
         held = sorted(range(max(0, newest - self._chunks), newest), key=lambda number: number % self._chunks)
         self._pool = torch.cat([self._draw(number) for number in held])
@@ -55,8 +53,8 @@ class ProceduralPairs:
     def at(self, step: int, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two renderings (sometimes the same one twice) of `count` random programmes, uint8 `[pair, 3, row, col]`."""
         while self._next < self._newest(step):
-            start = self._next % self._chunks * CHUNK
-            self._pool[start : start + CHUNK] = self._draw(self._next)
+            start = self._next % self._chunks * self._chunk
+            self._pool[start : start + self._chunk] = self._draw(self._next)
             self._next += 1
         programmes, views = self._pool.shape[:2]
         device = self._pool.device

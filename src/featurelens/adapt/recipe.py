@@ -38,6 +38,7 @@ class Recipe:
     views: int = 2  # renderings of each
     pool_size: int = 96  # pixels
     refresh: int = 8  # programmes renewed per step
+    chunk: int = 64  # programmes drawn at once: a GPU wants hundreds
     mixture: dict[str, int] = field(
         default_factory=dict
     )  # shares of the procedural ingredients, as `render` has

@@ -42,7 +42,7 @@ def procedural(recipe: Recipe, *, device: str = "cpu") -> Source:
     def pairs(step: int) -> Pairs:
         return ProceduralPairs(
             pool=recipe.pool, views=recipe.views, size=recipe.pool_size, refresh=recipe.refresh,
-            seed=recipe.seed, device=device, step=step, mixture=recipe.mixture,
+            seed=recipe.seed, device=device, step=step, mixture=recipe.mixture, chunk=recipe.chunk,
         )  # fmt: skip
 
     held = ProceduralPairs(

@@ -15,6 +15,7 @@ from featurelens.images.procedural.shapes import Shape, draw_shapes, inside
 from featurelens.images.procedural.textures import KINDS, grid, shared_out, tiles, uniform
 
 LEAVES = 28
+COLOURS_KEPT, TEXTURES_KEPT = 0.7, 0.55  # shares of an object's views that wear what its programme says
 SCENES = {"objects": 55, "leaves": 30, "surfaces": 15}
 
 
@@ -199,10 +200,10 @@ def objects(programmes: int, views: int, size: int, library: Tensor, source: tor
     dressed = {name: value[owner] for name, value in common.items()}
     change = torch.rand(count, generator=source, device=device)
     for name in ("palette", "inner"):
-        keep = (change < 0.7)[:, None, None]
+        keep = (change < COLOURS_KEPT)[:, None, None]
         dressed[name] = torch.where(keep, dressed[name] + (own[name] - dressed[name]) * 0.12, own[name])
     for name in ("tile", "second"):
-        dressed[name] = torch.where(change < 0.55, dressed[name], own[name])
+        dressed[name] = torch.where(change < TEXTURES_KEPT, dressed[name], own[name])
     at = poses(count, source, spread=0.28, scale=(0.42, 0.85), turn=0.35)
     home = uniform((programmes,), -math.pi, math.pi, source) * (
         torch.rand(programmes, generator=source, device=device) < 0.3
