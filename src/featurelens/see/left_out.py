@@ -45,16 +45,15 @@ class Head:
     def _without(self, image: int) -> np.ndarray:
         if image not in self._known:
             one, side = self._maps[image], self._side()
-            cells = one.shape[1] * one.shape[2]
-            total, lacking = one.sum((1, 2)), []
-            for row in range(0, one.shape[1], side):
-                for col in range(0, one.shape[2], side):
-                    region = np.s_[:, row : row + side, col : col + side]
-                    rest = (total - one[region].sum((1, 2))) / max(cells - side**2, 1)
-                    lacking.append(one.copy())
-                    lacking[-1][region] = rest[:, None, None]
+            channels, rows, cols = one.shape
+            sums = one.reshape(channels, rows // side, side, cols // side, side).sum((2, 4))
+            rest = (sums.sum((1, 2), keepdims=True) - sums) / max(rows * cols - side**2, 1)
+            lacking = np.repeat(one[None], rest[0].size, axis=0)
+            for k, (row, col) in enumerate(np.ndindex(rest.shape[1:])):
+                region = np.s_[:, row * side : (row + 1) * side, col * side : (col + 1) * side]
+                lacking[k][region] = rest[:, row, col, None, None]
             assert self._run is not None
-            self._known[image] = self._run(np.stack(lacking))
+            self._known[image] = self._run(lacking)
         return self._known[image]
 
 

@@ -118,28 +118,27 @@ def similarities(backbone: Backbone, a: Source, others: Sequence[Source]) -> lis
     embeddings = unit(whole.astype(np.float64))
     pooled = means.shape == embeddings.shape and bool(((means * embeddings).sum(1) >= 1 - _POOLED).all())
     names = [str(s) if isinstance(s, str | Path) else "" for s in sources]
-    found = []
+    kind: Kind = "split" if pooled else "left out" if head.decides else "map only"
+    regions = []  # all of them before what numpy's threads do: the engine's would wait for those, and they for it
     for i in range(1, len(sources)):
-        cosine = float(embeddings[0] @ embeddings[i])
-        kind: Kind = "split" if pooled else "left out" if head.decides else "map only"
         if kind == "left out":
-            regions = head.shares(0, embeddings[i]), head.shares(i, embeddings[0])
+            regions.append((head.shares(0, embeddings[i]), head.shares(i, embeddings[0])))
         else:
-            regions = _shares(maps[0], means[i]), _shares(maps[i], means[0])
-        found.append(
-            Match(
-                cosine,
-                kind,
-                *regions,
-                pairs=_products(_per_norm(maps[0]), _per_norm(maps[i])),
-                alike=_alike(maps[0], maps[i]),
-                pixels=(pixels[0], pixels[i]),
-                backbone=backbone.spec.name,
-                fingerprint=backbone.spec.fingerprint,
-                names=(names[0], names[i]),
-            )
+            regions.append((_shares(maps[0], means[i]), _shares(maps[i], means[0])))
+    return [
+        Match(
+            float(embeddings[0] @ embeddings[i]),
+            kind,
+            *regions[i - 1],
+            pairs=_products(_per_norm(maps[0]), _per_norm(maps[i])),
+            alike=_alike(maps[0], maps[i]),
+            pixels=(pixels[0], pixels[i]),
+            backbone=backbone.spec.name,
+            fingerprint=backbone.spec.fingerprint,
+            names=(names[0], names[i]),
         )
-    return found
+        for i in range(1, len(sources))
+    ]
 
 
 def _per_norm(one: np.ndarray) -> np.ndarray:

@@ -47,12 +47,16 @@ def colourize(
     >>> colourize(np.array([[-1.0, 0.0, 1.0]]), "diverging")[0, 1].tolist()
     [246, 246, 246]
     """
-    low = -1.0 if name == "diverging" else 0.0
     known = np.isfinite(values)
-    share = (np.where(known, values, low) - low) / (1.0 - low)
-    picture = table(name)[np.rint(np.clip(share, 0, 1) * 254).astype(int)]
+    picture = table(name)[levels_of(np.where(known, values, 0), name)]
     picture[~known] = 128
     return picture
+
+
+def levels_of(values: Float[np.ndarray, "row col"], name: ColourMap) -> UInt8[np.ndarray, "row col"]:
+    """Which of the 255 colours of the map each value has."""
+    low = -1.0 if name == "diverging" else 0.0
+    return np.rint(np.clip((values - low) / (1.0 - low), 0, 1) * 254).astype(np.uint8)
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from featurelens.see.render.colour import colourize
+from featurelens.see.render.colour import colourize, levels_of, table
 from featurelens.see.render.scale import to_range
 from featurelens.shapes import Float, UInt8
 
@@ -44,16 +44,15 @@ def overlay(
     rows, cols = pixels.shape[:2]
     scaled = to_range(values, signed=signed, percentile=percentile, least=least, peak=peak)
     scaled = enlarge(np.nan_to_num(scaled).astype(np.float32), rows, cols, smooth=smooth)
-    weight = opacity * np.clip(np.abs(scaled), 0, 1)[..., None] ** 0.85
-    colours = colourize(scaled, "diverging" if signed else "heat")
-    ground = 0.25 * pixels.astype(np.float32)
-    ground += np.einsum("rck,k->rc", ground, np.array([0.897, 1.761, 0.342], np.float32))[
-        ..., None
-    ]  # 3/4 grey
-    mixed = colours - ground
-    mixed *= weight
-    mixed += ground
-    return np.rint(np.clip(mixed, 0, 255, out=mixed), out=mixed).astype(np.uint8)
+    name = "diverging" if signed else "heat"
+    levels = Image.fromarray(levels_of(scaled, name))
+    colours = levels.copy()
+    colours.putpalette(table(name).tobytes())
+    sizes = np.abs(np.linspace(-1 if signed else 0, 1, 255))
+    weights = levels.point([*np.rint(255 * opacity * sizes**0.85).astype(int).tolist(), 0])
+    photo = Image.fromarray(pixels)
+    ground = Image.blend(photo.convert("L").convert("RGB"), photo, 0.25)
+    return np.array(Image.composite(colours.convert("RGB"), ground, weights))
 
 
 def enlarge(

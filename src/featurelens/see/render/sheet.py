@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,16 +93,31 @@ def _lettering(lines: list[str], width: int, text: int, margin: int = 0) -> np.n
 
 def _wrapped(caption: str, width: int, text: int) -> list[str]:
     """Lines no wider than `width`; a single word that is too wide is cut with dots."""
-    font, lines = _font(text), [""]
+    font, lines = _font(text), []
     for part in caption.translate(_PLAIN).split("\n"):
-        lines.append("")
-        for word in part.split(" "):
-            longer = f"{lines[-1]} {word}" if lines[-1] else word
-            if lines[-1] and font.getlength(longer) > width:
-                lines.append(word)
-            else:
-                lines[-1] = longer
-    return [_cut(line, width, font) for line in lines[1:]]
+        words = part.split(" ")
+        while words:
+            count = _fitting(words, width, text)
+            while count > 1 and font.getlength(" ".join(words[:count])) > width:
+                count -= 1
+            lines.append(" ".join(words[:count]) if count > 1 else _cut(words[0], width, font))
+            words = words[count:]
+    return lines
+
+
+def _fitting(words: list[str], width: int, text: int) -> int:
+    """How many of the words fit in a line by their lengths, which are measured once each; at least one."""
+    length = 0.0
+    for count, word in enumerate(words):
+        length += _length(word, text) + (_length(" ", text) if count else 0.0)
+        if length > width:
+            return max(count, 1)
+    return len(words)
+
+
+@lru_cache(4096)
+def _length(word: str, text: int) -> float:
+    return _font(text).getlength(word)
 
 
 def _cut(line: str, width: int, font: Any) -> str:
