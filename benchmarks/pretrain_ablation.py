@@ -21,7 +21,7 @@ from embedded_quality import SHARED, retrieval
 from featurelens.adapt.augment import Augment
 from featurelens.adapt.contrastive import held_aside, pretrain
 from featurelens.adapt.learner import Learner
-from featurelens.adapt.recipe import EMBEDDED, Recipe, read_recipe
+from featurelens.adapt.recipe import Recipe
 from featurelens.adapt.sources import procedural
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
@@ -75,10 +75,11 @@ def main() -> None:
 
 
 def small(steps: int, pairs: int, seed: int) -> Recipe:
-    """The embedded backbone's recipe on a smaller network, in few steps."""
-    return replace(
-        read_recipe(EMBEDDED), architecture="resnet10t", options={}, phases=((steps, SIZE, pairs),), pool=1024,
-        warmup=steps // 10, ema=0.98, seed=seed, result="network", precision="auto",
+    """A small network in few steps, with images and augmentation much as in the embedded backbone's recipe."""
+    return Recipe(
+        name="ablation", architecture="resnet10t", phases=((steps, SIZE, pairs),), warmup=steps // 10, ema=0.98,
+        pool=1024, pool_size=80, refresh=4, seed=seed, result="network",
+        augment={"area": [0.25, 1.0], "turn": 20.0, "hue": 0.08, "grey": 0.15},
     )  # fmt: skip
 
 

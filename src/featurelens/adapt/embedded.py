@@ -21,12 +21,9 @@ from featurelens.nn.encoders import SIZE
 from featurelens.nn.fisher import Fisher
 
 # Length and weight of each branch, and the power of its whitening.
-PLAN = {"deep": (64, 0.5), "outline": (128, 1.0), "gradients": (192, 1.0), "colours": (128, 1.0)}
+PLAN = {"deep": (128, 1.0), "outline": (128, 1.0), "gradients": (192, 1.0), "colours": (128, 1.0)}
 WHITENING = {"deep": 0.5, "outline": 0.4, "gradients": 0.25, "colours": 0.25}
-PAIRS, OWN_PAIRS = (
-    3072,
-    1024,
-)  # procedural ones, or of one's own images: the fit takes about a minute for a thousand
+PAIRS, OWN_PAIRS = 3072, 1024  # procedural, or of one's own images; a thousand take about a minute
 FIT_SEED = 11
 FIT_AUGMENT = Augment(
     area=(0.6, 1.0), turn=8.0, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.03, grey=0.0, blur=0.2

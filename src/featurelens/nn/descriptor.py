@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from featurelens.nn.cells import DIRECTIONS, OrientedGradients
-from featurelens.nn.encoders import Outline, Regions, unit
+from featurelens.nn.encoders import Mean, Outline, unit
 from featurelens.nn.fisher import Fisher
 from featurelens.nn.patches import SUB, ColourPatches, GradientPatches
 from featurelens.shapes import Float
@@ -63,7 +63,7 @@ class Descriptor(nn.Module):
         self.outlines, self.gradients, self.colours = OrientedGradients(), GradientPatches(), ColourPatches()
         middle, _, deep = _channels(trunk)[-3:]
         encoders: dict[str, tuple[int, nn.Module]] = {
-            "deep": (deep, Regions(deep)),
+            "deep": (deep, Mean(deep)),
             "outline": (4 * DIRECTIONS, Outline()),
             "gradients": (self.gradients.channels, Fisher(self.gradients)),
             "colours": (self.colours.channels, Fisher(self.colours)),
@@ -78,7 +78,7 @@ class Descriptor(nn.Module):
         self, x: Float[Tensor, "batch 3 row col"]
     ) -> Float[Tensor, "batch channel cell_row cell_col"]:
         """All measurements on one grid of 16-pixel cells."""
-        middle, _, deep = self.trunk(F.avg_pool2d(x, 2))[-3:]  # nearly all of its training was at this size
+        middle, _, deep = self.trunk(F.avg_pool2d(x, 2))[-3:]  # about the size that it was trained at
         deep = F.interpolate(deep, scale_factor=4.0, mode="nearest")
         x01 = x * self.std + self.mean
         halves, tiles = self.outlines(x01), [p.measure(x01) for p in (self.gradients, self.colours)]

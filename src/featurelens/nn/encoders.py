@@ -1,4 +1,4 @@
-"""From a few channels of a map to one unit vector per image: pooled over regions, or as outlines in their places."""
+"""From a few channels of a map to one unit vector per image: means, or outlines in their places."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ SIZE = 128
 GRID = SIZE // CELL
 
 
-class Regions(nn.Module):
-    """Means over regions of the map, signed root, unit length."""
-
-    pooling: Tensor
+class Mean(nn.Module):
+    """Means over the map, signed root, unit length."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("pooling", _regions(), False)
-        self.width = channels * len(self.pooling)
+        self.width = channels
 
     def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
-        values = (maps.flatten(2) @ self.pooling.mT).flatten(1)
-        return rooted(values)
+        return rooted(maps.mean((2, 3)))
 
 
 class Outline(nn.Module):
@@ -54,12 +50,3 @@ def unit(values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch value"]:
 def rooted(values: Float[Tensor, "batch value"]) -> Float[Tensor, "batch value"]:
     """Signed roots, which keep large values from drowning the others, at length one."""
     return unit(values.sign() * (values.abs() + 1e-6).sqrt())
-
-
-def _regions() -> Float[Tensor, "region cell"]:
-    """Pooling weights over the cells: the whole map and its quarters, which overlap a little."""
-    line = (torch.arange(GRID) + 0.5) / GRID * 2 - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    quarters = [((x * a > -0.1) & (y * b > -0.1)).float() for a in (-1, 1) for b in (-1, 1)]
-    stacked = torch.stack([torch.ones(GRID, GRID), *quarters]).flatten(1)
-    return stacked / stacked.sum(1, keepdim=True)

@@ -19,7 +19,8 @@ def render(
 
     Rows `p * views … p * views + views - 1` belong to programme `p`. The same arguments give the same
     images on the same device. `mixture` changes the shares of the scenes (objects 55, leaves 30, surfaces 15)
-    and of the textures that they wear (spectra 35, networks 25, gratings 20, cells 20); 0 leaves one out.
+    and of the textures that they wear (spectra 35, networks 25, gratings 20, cells 20); 0 leaves one out; and the
+    percentage of an object's views that keep their programme's colours (70) and textures (55).
     Needs torch (extra `lab`); raises MissingExtra without it, InvalidInput for a mixture of nothing or of
     unknown names. After Baradad et al. 2021 (dead leaves, spectra), 2022 (shader programmes) and Kataoka et
     al. 2020 (classes by formula).

@@ -15,8 +15,8 @@ from featurelens.images.procedural.shapes import Shape, draw_shapes, inside
 from featurelens.images.procedural.textures import KINDS, grid, shared_out, tiles, uniform
 
 LEAVES = 28
-COLOURS_KEPT, TEXTURES_KEPT = 0.7, 0.55  # shares of an object's views that wear what its programme says
 SCENES = {"objects": 55, "leaves": 30, "surfaces": 15}
+WORN = {"colours": 70, "textures": 55}  # percent of an object's views that wear what its programme says
 
 
 def palette(count: int, source: torch.Generator) -> Tensor:
@@ -185,7 +185,9 @@ def leaves(count: int, size: int, library: Tensor, source: torch.Generator) -> T
     return canvas
 
 
-def objects(programmes: int, views: int, size: int, library: Tensor, source: torch.Generator) -> Tensor:
+def objects(
+    programmes: int, views: int, size: int, library: Tensor, source: torch.Generator, worn: Mapping[str, int]
+) -> Tensor:
     """One main object per programme, seen `views` times: other ground, pose, light, sometimes other clothes."""
     here, count, device = grid(size, source.device), programmes * views, source.device
     owner = torch.arange(programmes, device=device).repeat_interleave(views)
@@ -200,10 +202,10 @@ def objects(programmes: int, views: int, size: int, library: Tensor, source: tor
     dressed = {name: value[owner] for name, value in common.items()}
     change = torch.rand(count, generator=source, device=device)
     for name in ("palette", "inner"):
-        keep = (change < COLOURS_KEPT)[:, None, None]
+        keep = (change < worn["colours"] / 100)[:, None, None]
         dressed[name] = torch.where(keep, dressed[name] + (own[name] - dressed[name]) * 0.12, own[name])
     for name in ("tile", "second"):
-        dressed[name] = torch.where(change < TEXTURES_KEPT, dressed[name], own[name])
+        dressed[name] = torch.where(change < worn["textures"] / 100, dressed[name], own[name])
     at = poses(count, source, spread=0.28, scale=(0.42, 0.85), turn=0.35)
     home = uniform((programmes,), -math.pi, math.pi, source) * (
         torch.rand(programmes, generator=source, device=device) < 0.3
@@ -218,11 +220,14 @@ def draw(
     *, programmes: int, views: int, size: int, seed: int, device: Any = "cpu", mixture: Mapping[str, int]
 ) -> Tensor:
     """See `render`; uint8 `[programme * view, 3, row, col]`."""
-    shares = SCENES | {name: share for name, share in mixture.items() if name in SCENES}
-    unknown = sorted(mixture.keys() - SCENES.keys() - KINDS.keys())
-    if unknown or min(mixture.values(), default=0) < 0:
+    shares, worn = (
+        usual | {name: mixture[name] for name in usual.keys() & mixture.keys()} for usual in (SCENES, WORN)
+    )
+    unknown = sorted(mixture.keys() - SCENES.keys() - KINDS.keys() - WORN.keys())
+    if unknown or min(mixture.values(), default=0) < 0 or max(worn.values()) > 100:
         raise InvalidInput(
-            f"The mixture {dict(mixture)} needs shares of 0 or more of {', '.join([*SCENES, *KINDS])}."
+            f"The mixture {dict(mixture)} needs shares of 0 or more of {', '.join([*SCENES, *KINDS])}, "
+            f"and percentages of {' and '.join(WORN)}."
         )
     if not any(shares.values()) or not any(mixture.get(name, 1) for name in KINDS):
         raise InvalidInput(
@@ -235,7 +240,7 @@ def draw(
     with_leaves, plain = shared_out(others, [shares["leaves"], shares["surfaces"]]) if others else (0, 0)
     parts = []
     if with_object:
-        parts.append(objects(with_object, views, size, library, source).unflatten(0, (-1, views)))
+        parts.append(objects(with_object, views, size, library, source, worn).unflatten(0, (-1, views)))
     if with_leaves:
         once = leaves(with_leaves, size, library, source)
         parts.append(once[:, None].expand(-1, views, -1, -1, -1))
