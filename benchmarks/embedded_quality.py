@@ -1,4 +1,4 @@
-"""How good the embedded backbone is at retrieval, beside hand-made features, and how fast beside a MobileNetV3."""
+"""How good the embedded backbone and its branches retrieve, beside classic features; how fast beside a MobileNetV3."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from featurelens.images.samples import make_samples
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TARGETS = {"clothing10": (0.25, 0.56), "flowers5": (0.38, 0.62), "demo": (0.0, 0.97)}
 NAMES = ("embedded", "classic:hog", "classic:colour")
+PARTS = {"its learned branch": slice(128), "its hand-made ones": slice(128, None)}  # see adapt.embedded.PLAN
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -83,6 +84,8 @@ def main() -> None:
         print(f"{'mAP / 1-NN':24s}" + "".join(f"{name:>16s}" for name in sets))
         vectors = {name: {key: embed(name, files) for key, (files, _) in sets.items()} for name in NAMES}
         hog, colour = vectors["classic:hog"], vectors["classic:colour"]
+        for part, columns in PARTS.items():
+            vectors[part] = {key: rows[:, columns] for key, rows in vectors["embedded"].items()}
         vectors["hog + colour"] = {key: np.hstack([hog[key], colour[key]]) for key in sets}
         for name, by_set in vectors.items():
             figures[name] = {k: retrieval(v, np.array(sets[k][1])) for k, v in by_set.items()}
