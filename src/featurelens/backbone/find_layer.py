@@ -24,5 +24,6 @@ def find_layer(module: nn.Module, name: str) -> tuple[str, int | None]:
     close = get_close_matches(layer if at else name, known, n=5, cutoff=0.4)
     tail = f"Close matches: {', '.join(close)}." if close else f"Its {len(known)} layers have other names."
     raise LayerError(
-        f"{type(module).__name__} has no layer '{name}'. {tail} `layers(module, sample)` lists them all."
+        f"{type(module).__name__} has no layer '{name}'. {tail} 'featurelens layers' (in Python: "
+        "`layers(module, sample)`) lists them all."
     )
