@@ -77,7 +77,7 @@ def lightlys(
         warnings.simplefilter("ignore")
         from lightly.loss import NTXentLoss
         from lightly.models.modules import SimCLRProjectionHead
-        from lightly.transforms import SimCLRTransform
+        from lightly.transforms.simclr_transform import SimCLRTransform
     torch.manual_seed(0)
     encoder = timm.create_model("resnet18", num_classes=0).to(device)
     head = SimCLRProjectionHead(512, 512, 128).to(device)

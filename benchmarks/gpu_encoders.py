@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from featurelens.backbone import load_backbone
 NETWORKS = ("mobilenetv3_large_100", "resnet50", "vit_small_patch16_224")
 
 
-def rate(name: str, precision: str, batch: int, rounds: int) -> float:
+def rate(name: str, precision: Literal["auto", "fp32"], batch: int, rounds: int) -> float:
     """Images a second after three batches of warming up."""
     backbone = load_backbone(name, engine="torch", device="cuda", precision=precision, pretrained=False)
     fit = backbone.spec.fit
@@ -41,7 +42,8 @@ def main() -> None:
         return
     lines = []
     for name in NETWORKS:
-        low, whole = (rate(name, precision, options.batch, options.rounds) for precision in ("auto", "fp32"))
+        low = rate(name, "auto", options.batch, options.rounds)
+        whole = rate(name, "fp32", options.batch, options.rounds)
         lines.append([name, round(low), round(whole), round(1e9 / low / 3600, 1)])
     print(
         table(["images/s", "bf16", "fp32", "GPU hours of a billion, bf16"], lines),

@@ -116,11 +116,14 @@ def _normalised(pixels: np.ndarray, spec: Spec) -> np.ndarray:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """NNCF without its event to a web service, and without its remarks and progress bars."""
-    level = logging.getLogger("nncf").level
+    """NNCF without its event to a web service, remarks and progress bars, and torch's about CUDA's compiler."""
+    loggers = [logging.getLogger(name) for name in ("nncf", "torch.utils.cpp_extension")]
+    levels = [logger.level for logger in loggers]
     with without_telemetry(), redirect_stdout(io.StringIO()):
-        logging.getLogger("nncf").setLevel(logging.ERROR)
         try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
             yield
         finally:
-            logging.getLogger("nncf").setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
