@@ -54,12 +54,11 @@ class Streams:
         alone = threading.current_thread() is threading.main_thread()
         found = []
         with self._requests(min(self._count, len(pixels)) if alone else 1) as requests:
-            size = min(PIECE, -(-len(pixels) // len(requests)))
-            starts = range(0, len(pixels), size)
-            for first in range(0, len(starts), len(requests)):
-                busy = list(zip(requests, starts[first:], strict=False))
-                for request, start in busy:
-                    request.start_async({0: pixels[start : start + size]}, share_inputs=True)
+            pieces = _shares(len(pixels), len(requests)) if alone else _powers(len(pixels))
+            for first in range(0, len(pieces), len(requests)):
+                busy = list(zip(requests, pieces[first:], strict=False))
+                for request, piece in busy:
+                    request.start_async({0: pixels[piece]}, share_inputs=True)
                 for request, _ in busy:
                     request.wait()
                     found.append(request.get_output_tensor(0).data.copy())
@@ -124,3 +123,23 @@ def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Exception from", "Check '", "FrontEnd API"))]
     return (told or lines or [type(error).__name__])[0][:300]
+
+
+def _shares(count: int, streams: int) -> list[slice]:
+    """Equal pieces for all streams, of PIECE images at most."""
+    size = min(PIECE, -(-count // streams))
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _powers(count: int) -> list[slice]:
+    """Pieces of PIECE images, the rest in powers of two: every size that ever comes costs a stream memory of its own.
+
+    >>> [piece.stop - piece.start for piece in _powers(15)]
+    [8, 4, 2, 1]
+    """
+    pieces, start = [], 0
+    while start < count:
+        size = min(PIECE, 1 << (count - start).bit_length() - 1)
+        pieces.append(slice(start, start + size))
+        start += size
+    return pieces
