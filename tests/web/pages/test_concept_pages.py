@@ -136,6 +136,7 @@ def test_places_are_lit_and_another_state_is_told(browser: Browser, painted: str
         gallery.update()
         page.reload()
         expect(page.locator("#notice")).to_contain_text("has changed since")
+        page.wait_for_load_state("networkidle")  # pictures asked for when new concepts are there are gone
         page.get_by_role("button", name="Learn again").click()
         page.get_by_role("menuitem", name="From whole images").click()
         expect(page.locator("#sub")).to_contain_text("vectors of 32 images", timeout=60_000)
