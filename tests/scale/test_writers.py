@@ -19,6 +19,7 @@ from featurelens.scale import durable, plan
 from featurelens.scale.columns import Row
 from featurelens.scale.durable import newest_first
 from featurelens.scale.table import Table
+from featurelens.scale.upkeep import tend
 from featurelens.search import Gallery
 from fixtures.drawn import draw_many, encoded
 from fixtures.numpy_backbone import NumpyBackbone
@@ -157,6 +158,24 @@ def test_the_same_rows_from_two_writers_are_rows_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         assert sum(pool.map(write, range(3))) == 36
     assert Table(str(tmp_path / "g.lance")).latest().count_rows("status = 'skipped'") == 36
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_rows_of_a_table_with_indexes_are_rows_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    """Two writers start from one version with the same new rows; beyond 10,000 rows the paths have an index."""
+    at, vector = str(tmp_path / "g.lance"), np.full(4, 0.5, np.float32)
+    table = Table.create(at, 4, {})
+    table.merge([Row(i, f"{i:05d}", 1, 1, vector=vector) for i in range(1, 10_001)])
+    assert "indexes" in tend(table)
+    new = [Row(i, f"{i:05d}", 1, 1, vector=vector) for i in range(9_990, 10_301)]
+    new.append(Row(10_301, "half", 1, 1, status="skipped", reason="-"))
+    start = table.refresh().version
+    monkeypatch.setattr(Table, "_writable", lambda self: self.refresh().checkout_version(start))
+    assert [Table(at).merge(new, replace=replace) for _ in range(2)] == [301, 0]
+    paths = table.refresh().to_table(columns=["path"]).column("path").to_pylist()
+    assert len(set(paths)) == len(paths) == 10_302, "301 new ones, and the counter"
 
 
 def test_a_unit_is_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,14 +102,15 @@ class Table:
         """Commit rows under their paths, together; returns how many are new to the table.
 
         A row that is there with the same size, time, status and label stays as it is (`replace`: is replaced), so that
-        to commit twice, or by two writers, is to commit once.
+        to commit twice, or by two writers, is to commit once. The paths are compared without their index: with it, Lance
+        (14.0) lets two writers insert the same path, and refuses conditions.
         """
         if not rows:
             return 0
 
         def commit() -> Any:
             dataset = self._writable()
-            merge = dataset.merge_insert("path").when_not_matched_insert_all()
+            merge = dataset.merge_insert("path").when_not_matched_insert_all().use_index(False)
             merge = merge.when_matched_update_all() if replace else merge.when_matched_update_all(_CHANGED)
             return merge.conflict_retries(20).execute(arrow_of(rows, dataset.schema))
 
