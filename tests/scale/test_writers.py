@@ -169,7 +169,7 @@ def test_rows_of_a_table_with_indexes_are_rows_once(
     table = Table.create(at, 4, {})
     table.merge([Row(i, f"{i:05d}", 1, 1, vector=vector) for i in range(1, 10_001)])
     assert "indexes" in tend(table)
-    new = [Row(i, f"{i:05d}", 1, 1, vector=vector) for i in range(9_990, 10_301)]
+    new = [Row(i, f"{i:05d}", 1, 1, vector=vector) for i in range(10_001, 10_301)]
     new.append(Row(10_301, "half", 1, 1, status="skipped", reason="-"))
     start = table.refresh().version
     monkeypatch.setattr(Table, "_writable", lambda self: self.refresh().checkout_version(start))
