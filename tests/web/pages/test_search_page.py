@@ -163,6 +163,7 @@ def test_a_rectangle_on_the_query_searches_by_that_part(browser: Browser, site: 
 def test_the_threshold_hides_what_is_less_similar(browser: Browser, vast: str) -> None:
     with watched(browser, vast) as (page, _):
         page.goto("/?like=5")
+        first_tile(page)
         slider = page.get_by_label("Least similarity")
         slider.evaluate(
             "(s) => { s.value = 0.8; s.dispatchEvent(new Event('input')); s.dispatchEvent(new Event('change')); }"

@@ -15,8 +15,13 @@ export class Threshold {
     this.words = el("p");
     fill(box, el("div", { class: "head" }, el("span", {}, "Least similarity"), this.value), el("div", { class: "plot" }, this.plot, this.mark), this.slider, this.words);
     const min = () => (Number(this.slider.value) <= Number(this.slider.min) ? null : Number(this.slider.value));
-    this.slider.addEventListener("input", () => { this.draw(min()); onmin(min(), false); });
-    this.slider.addEventListener("change", () => onmin(min(), true));
+    const moved = (done) => {
+      if (!this.hits) return; // nothing found yet: nothing to hide
+      if (!done) this.draw(min());
+      onmin(min(), done);
+    };
+    this.slider.addEventListener("input", () => moved(false));
+    this.slider.addEventListener("change", () => moved(true));
   }
 
   /** Other hits: best first. `line` may be null. */
