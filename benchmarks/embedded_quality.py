@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from _harness import alternate, machine, report
 
+from featurelens.adapt.embedded import PLAN
 from featurelens.backbone import load_backbone
 from featurelens.images.decode import decode
 from featurelens.images.samples import make_samples
@@ -17,7 +18,6 @@ from featurelens.images.samples import make_samples
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 TARGETS = {"clothing10": (0.25, 0.56), "flowers5": (0.38, 0.62), "demo": (0.0, 0.97)}
 NAMES = ("embedded", "classic:hog", "classic:colour")
-PARTS = {"its learned branch": slice(128), "its hand-made ones": slice(128, None)}  # see adapt.embedded.PLAN
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -84,7 +84,9 @@ def main() -> None:
         print(f"{'mAP / 1-NN':24s}" + "".join(f"{name:>16s}" for name in sets))
         vectors = {name: {key: embed(name, files) for key, (files, _) in sets.items()} for name in NAMES}
         hog, colour = vectors["classic:hog"], vectors["classic:colour"]
-        for part, columns in PARTS.items():
+        learned = PLAN["deep"][0]  # numbers, the first ones
+        parts = {"its learned branch": slice(learned), "its hand-made ones": slice(learned, None)}
+        for part, columns in parts.items():
             vectors[part] = {key: rows[:, columns] for key, rows in vectors["embedded"].items()}
         vectors["hog + colour"] = {key: np.hstack([hog[key], colour[key]]) for key in sets}
         for name, by_set in vectors.items():

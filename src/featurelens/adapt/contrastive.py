@@ -98,7 +98,8 @@ def pretrain(
         {"params": plain, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
-    if device.startswith("cuda"):
+    if recipe.compile and device.startswith("cuda"):
+        say("compiling the network at the first step (half a minute)")
         learner.encoder.compile()
     start = checkpoints.load(out, recipe, learner=learner, average=average, optimizer=optimizer)
     if start:

@@ -39,6 +39,9 @@ class Recipe:
     pool_size: int = 96  # pixels
     refresh: int = 8  # programmes renewed per step
     chunk: int = 64  # programmes drawn at once: a GPU wants hundreds
+    compile: bool = (
+        False  # the network, on CUDA; takes half a minute and a C compiler, and is worth it in long runs
+    )
     mixture: dict[str, int] = field(
         default_factory=dict
     )  # shares of the procedural ingredients, as `render` has

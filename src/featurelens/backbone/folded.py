@@ -101,9 +101,7 @@ def _rest(part: nn.Module) -> nn.Module | None:
 def _fold(module: nn.Module, conv_name: str, norm_name: str) -> None:
     conv: Any = module.get_submodule(conv_name)
     norm: Any = module.get_submodule(norm_name)
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.double()
+    scale = scale_of(norm.running_var.double(), norm.weight, norm.eps)
     shift = -norm.running_mean.double() * scale
     if norm.bias is not None:
         shift = shift + norm.bias.double()
@@ -115,6 +113,12 @@ def _fold(module: nn.Module, conv_name: str, norm_name: str) -> None:
     rest = _rest(norm)
     assert rest is not None
     module.set_submodule(norm_name, rest)
+
+
+def scale_of(var: Tensor, weight: Tensor | None, eps: float) -> Float[Tensor, " channel"]:
+    """The factor of a batch norm whose statistics are fixed, in the precision of `var`."""
+    scale = (var + eps).rsqrt()
+    return scale if weight is None else scale * weight.to(scale)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from fastapi import Depends, Request
 
+from featurelens.backbone.streams import PIECE
 from featurelens.features.units import unit_rows, why_unfit
 from featurelens.search import Gallery, Hit
 from featurelens.search.listing import Listing
@@ -30,7 +31,6 @@ from featurelens.web.uploads import Upload, Uploads
 
 T = TypeVar("T")
 R = TypeVar("R")
-_BATCHES = 15  # 8, 4, 2 and 1: all sizes in which the CPU engine takes its images
 _ANSWERS = 16_384  # hits held at once by one call of the search
 
 
@@ -115,8 +115,8 @@ class Service:
         started = time.perf_counter()
         self._awaited(self._embedder, None, [blank])
         if time.perf_counter() - started < self.limits.batch_s / 2:  # there will be batches
-            for _ in range(3):  # by then they have all the memory that they will ever take
-                self._embed_batch(None, [blank] * _BATCHES)
+            for _ in range(3):  # all sizes of pieces; by then they have the memory that they will ever take
+                self._embed_batch(None, [blank] * (2 * PIECE - 1))
         self.gallery.finder.snapshot()
         self.calibrated.line()
 
