@@ -39,8 +39,8 @@ class Augment:
         (2, 3, 24, 24)
         """
         where = self._crops(len(images), size, source)
-        views = F.grid_sample(images.float().div_(255), where, padding_mode="reflection", align_corners=False)
-        return self._blurred(self._coloured(views, source), source).clamp(0, 1)
+        views = F.grid_sample(images.float(), where, padding_mode="reflection", align_corners=False)
+        return self._blurred(self._coloured(views, source), source).clamp_(0, 1)
 
     def _crops(self, count: int, size: int, source: torch.Generator) -> Tensor:
         """Sampling grids: crop with its aspect ratio, flip, rotation, all in one."""
@@ -50,12 +50,14 @@ class Augment:
         mirror = torch.where(_uniform(count, 0, 1, source) < self.flip, -1.0, 1.0)
         angle = _uniform(count, -1, 1, source) * math.radians(self.turn)
         cos, sin = angle.cos(), angle.sin()
-        top = torch.stack((wide * cos * mirror, -wide * sin, x), -1)
-        bottom = torch.stack((high * sin * mirror, high * cos, y), -1)
-        return F.affine_grid(torch.stack((top, bottom), 1), [count, 3, size, size], align_corners=False)
+        across = torch.stack((wide * cos * mirror, high * sin * mirror), -1)[:, None, None]
+        down = torch.stack((-wide * sin, high * cos), -1)[:, None, None]
+        centre = torch.stack((x, y), -1)[:, None, None]
+        at = (torch.arange(size, device=x.device) * 2 + 1) / size - 1  # the middles of pixels, in [-1, 1]
+        return across * at[:, None] + (down * at[:, None, None] + centre)
 
     def _coloured(self, views: Tensor, source: torch.Generator) -> Tensor:
-        """Brightness, contrast, saturation, hue and grey as one 3 × 3 matrix and one offset per image."""
+        """Brightness, contrast, saturation, hue and grey as one 3 × 3 matrix and one offset per image, to [0, 1]."""
         count, device = len(views), views.device
         on = (_uniform(count, 0, 1, source) < self.jitter).float()
         bright = 1 + on * self.brightness * _uniform(count, -1, 1, source)
@@ -68,10 +70,11 @@ class Augment:
         turn[:, 0, 0] = 1
         turn[:, 1, 1] = turn[:, 2, 2] = saturation * angle.cos()
         turn[:, 1, 2], turn[:, 2, 1] = -saturation * angle.sin(), saturation * angle.sin()
+        bright = bright / 255
         matrix = torch.linalg.inv(to_yiq) @ turn @ to_yiq * (bright * contrast)[:, None, None]
-        mean = (to_yiq[0][None, :, None, None] * views).sum(1).mean((1, 2)) * bright
-        coloured = (matrix @ views.flatten(2)).view_as(views)
-        return coloured + (mean * (1 - contrast))[:, None, None, None]
+        mean = views.mean((2, 3)) @ to_yiq[0] * bright
+        offset = (mean * (1 - contrast))[:, None, None]
+        return torch.baddbmm(offset, matrix, views.flatten(2)).view_as(views)
 
     def _blurred(self, views: Tensor, source: torch.Generator) -> Tensor:
         """Separable Gaussian, each image with its own width; others get the identity kernel."""
@@ -92,7 +95,7 @@ class Augment:
         flat = F.conv2d(
             F.pad(flat, (0, 0, 3, 3), mode="reflect"), kernel[:, None, :, None], groups=len(kernel)
         )
-        return views.index_copy(0, chosen, flat[0].unflatten(0, (-1, 3)))
+        return views.index_copy_(0, chosen, flat[0].unflatten(0, (-1, 3)))
 
 
 def _uniform(count: int, low: float, high: float, source: torch.Generator) -> Tensor:

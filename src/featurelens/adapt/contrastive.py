@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from featurelens.adapt import checkpoints
 from featurelens.adapt.augment import Augment
+from featurelens.adapt.kept_memory import kept_memory
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.losses import barlow_twins, negative_cosine, nt_xent, vicreg
 from featurelens.adapt.memory import enough_memory
@@ -105,36 +106,37 @@ def pretrain(
     if start:
         say(f"going on from step {start} of {recipe.steps}")
     stream, augment = pairs(start), Augment(**recipe.augment)
-    for step in range(start, recipe.steps):
-        source = torch.Generator(device=device).manual_seed(recipe.seed * 1_000_003 + step)
-        size, batch = recipe.phase(step)
-        advice = f"Try {max(2, batch // 2)} (pairs per step in phases); what was saved before is kept."
-        first, second = stream.at(step, batch, source)
-        views = [augment(first, size, source), augment(second, size, source)]
-        views += [augment(second, recipe.local_size, source) for _ in range(recipe.local_views)]
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(step)
-        with enough_memory(batch, advice), autocast(recipe.precision, device):
-            loss = loss_of(recipe, learner, average, views)
-        if not bool(torch.isfinite(loss)):
-            raise CollapsedRun(
-                f"The loss is {loss.item()} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
-            )
-        optimizer.zero_grad(set_to_none=True)
-        with enough_memory(batch, advice):
-            loss.backward()
-        torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
-        optimizer.step()
-        follow(average, learner, min(recipe.ema, (step + 1) / (step + 10)))
-        done = step + 1
-        on_progress(done, recipe.steps)
-        if done % save_every == 0 or done == recipe.steps or not keep_going():
-            health = held_aside(average, held, augment, recipe, labelled=labelled)
-            say(f"step {done}/{recipe.steps}  {size} px  loss {loss.item():.3f}  {health}")
-            health.check()
-            checkpoints.save(out, recipe, done, learner=learner, average=average, optimizer=optimizer)
-            if not keep_going():
-                break
+    with kept_memory(device):
+        for step in range(start, recipe.steps):
+            source = torch.Generator(device=device).manual_seed(recipe.seed * 1_000_003 + step)
+            size, batch = recipe.phase(step)
+            advice = f"Try {max(2, batch // 2)} (pairs per step in phases); what was saved before is kept."
+            first, second = stream.at(step, batch, source)
+            views = [augment(first, size, source), augment(second, size, source)]
+            views += [augment(second, recipe.local_size, source) for _ in range(recipe.local_views)]
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(step)
+            with enough_memory(batch, advice), autocast(recipe.precision, device):
+                loss = loss_of(recipe, learner, average, views)
+            if not bool(torch.isfinite(loss)):
+                raise CollapsedRun(
+                    f"The loss is {loss.item()} at step {step}; lower lr ({recipe.lr:g}). Kept: {out}."
+                )
+            optimizer.zero_grad(set_to_none=True)
+            with enough_memory(batch, advice):
+                loss.backward()
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
+            optimizer.step()
+            follow(average, learner, min(recipe.ema, (step + 1) / (step + 10)))
+            done = step + 1
+            on_progress(done, recipe.steps)
+            if done % save_every == 0 or done == recipe.steps or not keep_going():
+                health = held_aside(average, held, augment, recipe, labelled=labelled)
+                say(f"step {done}/{recipe.steps}  {size} px  loss {loss.item():.3f}  {health}")
+                health.check()
+                checkpoints.save(out, recipe, done, learner=learner, average=average, optimizer=optimizer)
+                if not keep_going():
+                    break
     return average
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from featurelens.adapt.average import Average
 from featurelens.adapt.division import Division
+from featurelens.adapt.kept_memory import kept_memory
 from featurelens.adapt.lessons import Lessons
 from featurelens.adapt.memory import enough_memory, smaller_batch
 from featurelens.adapt.mishaps import TrainingDiverged, check_finite
@@ -111,6 +112,7 @@ def train(
 
     with (
         own_chance(device),
+        kept_memory(device),
         enough_memory(tuning.batch_size, smaller_batch(tuning.batch_size, tuning.accumulate)),
     ):
         for epoch in range(at[0], epochs):
