@@ -1,8 +1,8 @@
 // One concept: the images where it fires most, how often it fires, in images of which labels, and where it is silent.
 import { $, el, fill } from "../lib/dom.js";
-import { get } from "../lib/api.js";
+import { gallery, get } from "../lib/api.js";
 import { bar, purityText, share, shot, titleOf } from "../lib/concepts.js";
-import { count, counted } from "../lib/format.js";
+import { count, counted, thing, things } from "../lib/format.js";
 import { forPage, startShell } from "../lib/shell.js";
 import { notice, problemBox, stateBox } from "../lib/state.js";
 
@@ -13,7 +13,8 @@ let last = Infinity;
 async function load() {
   fill($("#state"));
   try {
-    show(await get(`/concepts/${number}`));
+    const [one] = await Promise.all([get(`/concepts/${number}`), gallery()]);
+    show(one);
   } catch (error) {
     if (error.status === 404 || error.body?.job_kind) fill($("#state"), stateBox("concepts", error.status === 404 ? "There is no such concept" : "No concepts yet", error.message, [["All concepts", "/concepts", true]]));
     else fill($("#state"), problemBox(error, load));
@@ -24,7 +25,7 @@ function show(one) {
   last = one.count - 1;
   document.title = `${titleOf(one)} · featurelens`;
   $("#title").textContent = titleOf(one);
-  $("#sub").textContent = `${one.of === "patches" ? "Of places in the images: each is bright where the concept fires." : "Of whole images."} Numbers hold for one learning only${one.name ? "; the name is a guess from ordinary words" : ""}.`;
+  $("#sub").textContent = `${one.of === "patches" ? `Of places in the ${things()}: each is bright where the concept fires.` : `Of whole ${things()}.`} Numbers hold for one learning only${one.name ? "; the name is a guess from ordinary words" : ""}.`;
   $("#actions").hidden = false;
   $("#search").hidden = !one.searchable || one.frequency === 0;
   $("#search").href = `/?concept=${number}`;
@@ -33,10 +34,10 @@ function show(one) {
     $(`#${id}`).href = `/concept/${other}`;
   }
   fill($("#notice"), one.strange ? notice("care", one.strange) : null);
-  if (one.frequency === 0) return fill($("#state"), stateBox("concepts", "It never fires", "No image of the gallery has anything of this concept.", [["All concepts", "/concepts", true]]));
+  if (one.frequency === 0) return fill($("#state"), stateBox("concepts", "It never fires", `No ${thing()} of the gallery has anything of this concept.`, [["All concepts", "/concepts", true]]));
   $("#concept").hidden = false;
   fill($("#exemplars"), one.exemplars.map((exemplar) => el("li", {}, shot(exemplar, true))));
-  return fill($("#about"), el("h2", {}, "How often"), bar(one.frequency), el("p", {}, `Fires in ${share(one.frequency)} of the images, is silent in ${share(1 - one.frequency)}.`), facts(one), shares(one.labels), silent(one.labels));
+  return fill($("#about"), el("h2", {}, "How often"), bar(one.frequency), el("p", {}, `Fires in ${share(one.frequency)} of the ${things()}, is silent in ${share(1 - one.frequency)}.`), facts(one), shares(one.labels), silent(one.labels));
 }
 
 function facts(one) {

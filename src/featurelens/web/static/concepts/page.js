@@ -2,7 +2,7 @@
 import { $, $$, el, fill, icon } from "../lib/dom.js";
 import { gallery, get } from "../lib/api.js";
 import { bar, purityText, share, shot, titleOf } from "../lib/concepts.js";
-import { count, counted, shortName, when } from "../lib/format.js";
+import { count, counted, items, shortName, thing, things, when } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { openMenu } from "../lib/menu.js";
 import { progressCard } from "../lib/progress-card.js";
@@ -25,11 +25,11 @@ async function load() {
   }
 }
 
-const ways = () => (lab ? [["From whole images", () => run("pooled"), true], said?.patches ? ["From places in them", () => run("patches")] : null].filter(Boolean) : []);
+const ways = () => (lab ? [[`From whole ${things()}`, () => run("pooled"), true], said?.patches ? ["From places in them", () => run("patches")] : null].filter(Boolean) : []);
 
 function nothingYet() {
   if (!lab) return fill($("#state"), extraBox("Learning concepts"), el("p", { class: "small soft" }, "What ", el("code", {}, "featurelens concepts"), " learned elsewhere can be shown and searched with here without it."));
-  return fill($("#state"), stateBox("concepts", "No concepts yet", ["A few dozen directions of which every vector is made are learned, without labels: stripes, a pair of shoes, a white background. Each comes with the images that have most of it. It takes seconds for whole images, and a look at every image for the places in them. ", el("code", {}, "featurelens concepts"), " does the same with more to choose."], ways()));
+  return fill($("#state"), stateBox("concepts", "No concepts yet", [`A few dozen directions of which every vector is made are learned, without labels: stripes, a pair of shoes, a white background. Each comes with the ${things()} that have most of it. It takes seconds for whole ${things()}, and a look at every ${thing()} for the places in them. `, el("code", {}, "featurelens concepts"), " does the same with more to choose."], ways()));
 }
 
 async function run(of) {
@@ -48,13 +48,13 @@ async function run(of) {
 function show() {
   const dead = said.concepts.filter((one) => one.frequency === 0).length;
   $("#title").textContent = counted(said.concepts.length, "concept");
-  $("#sub").textContent = `Learned without labels from ${count(said.vectors)} ${said.of === "patches" ? "places" : "vectors"} of ${counted(said.images, "image")} (${shortName(said.backbone)}), ${when(said.made)}. `
+  $("#sub").textContent = `Learned without labels from ${count(said.vectors)} ${said.of === "patches" ? "places" : "vectors"} of ${items(said.images)} (${shortName(said.backbone)}), ${when(said.made)}. `
     + `At most ${said.active} speak for each; together they make ${Math.max(0, Math.round(100 * said.explained))} % of the variance again.${dead ? ` ${dead} never ${dead === 1 ? "fires" : "fire"}.` : ""}`;
   $("#actions").hidden = false;
   $("#again").hidden = !lab;
   $("#order").hidden = !said.concepts.some((one) => one.purity);
   fill($("#notice"), said.strange ? notice("care", said.strange)
-    : said.searchable ? null : notice("", "One can look at these concepts but not search with them: the mean of this network's map is not its vector. Learned from whole images they can be searched with."));
+    : said.searchable ? null : notice("", `One can look at these concepts but not search with them: the mean of this network's map is not its vector. Learned from whole ${things()} they can be searched with.`));
   draw(said.concepts);
 }
 
@@ -65,7 +65,7 @@ function draw(some) {
 function card(concept) {
   const text = concept.frequency === 0 ? "Never fires." : [`Fires at ${concept.strength.toFixed(2)} on average`, purityText(concept.purity)].filter(Boolean).join(" · ");
   return el("li", { class: "card", id: `concept-${concept.number}` },
-    el("div", { class: "first" }, el("h2", {}, el("a", { href: `/concept/${concept.number}` }, titleOf(concept))), el("b", { title: "Share of the images in which it fires" }, share(concept.frequency))),
+    el("div", { class: "first" }, el("h2", {}, el("a", { href: `/concept/${concept.number}` }, titleOf(concept))), el("b", { title: `Share of the ${things()} in which it fires` }, share(concept.frequency))),
     bar(concept.frequency), el("p", { class: "text" }, text),
     el("div", { class: "three" }, concept.exemplars.map((one) => shot(one))),
     concept.frequency > 0 ? el("div", { class: "row" }, said.searchable ? el("a", { class: "button", href: `/?concept=${concept.number}`, "aria-label": `Search by it: concept ${concept.number}` }, icon("search"), "Search by it") : null,
@@ -80,7 +80,7 @@ for (const button of $$("#order button")) button.addEventListener("click", () =>
 $("#again").addEventListener("click", (event) => {
   if (!said?.patches) return void run("pooled");
   return openMenu(event.currentTarget, [
-    { icon: "image", text: "From whole images", run: () => run("pooled") },
+    { icon: "image", text: `From whole ${things()}`, run: () => run("pooled") },
     { icon: "box", text: "From places in them", run: () => run("patches") },
   ]);
 });

@@ -1,7 +1,7 @@
 // Groups of images that are the same picture. Nothing is deleted: the list can be taken along.
 import { $, $$, el, fill, icon } from "../lib/dom.js";
-import { get } from "../lib/api.js";
-import { baseName, count, folderOf, counted, similarity, when } from "../lib/format.js";
+import { gallery, get } from "../lib/api.js";
+import { baseName, count, folderOf, counted, similarity, thing, things, when } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { progressCard } from "../lib/progress-card.js";
 import { startShell, toast } from "../lib/shell.js";
@@ -15,7 +15,7 @@ let drawn = 0;
 async function load() {
   fill($("#state"));
   try {
-    const said = await get("/duplicates");
+    const [said] = await Promise.all([get("/duplicates"), gallery()]);
     if (!said.made) return nothingYet();
     groups = said.groups;
     $("#actions").hidden = false;
@@ -24,7 +24,7 @@ async function load() {
     $("#sub").textContent = `${counted(groups.length, "group")} of ${counted(files, "file")}, looked for ${when(said.made)}. Nothing is ever deleted here: export the list and decide.`;
     const kinds = new Set(groups.map((group) => group.kind));
     $("#kinds").hidden = kinds.size < 2;
-    if (!groups.length) return fill($("#state"), stateBox("check", "No duplicates", "No two images of this gallery are the same picture."));
+    if (!groups.length) return fill($("#state"), stateBox("check", "No duplicates", `No two ${things()} of this gallery are the same.`));
     return show("");
   } catch (error) {
     if (error.status === 404) return nothingYet();
@@ -33,7 +33,7 @@ async function load() {
 }
 
 function nothingYet() {
-  fill($("#state"), stateBox("duplicates", "Not looked for yet", "Every image is compared with its nearest neighbours: exact copies by their bytes, near ones by their features.", [["Look for duplicates", run, true]]));
+  fill($("#state"), stateBox("duplicates", "Not looked for yet", `Every ${thing()} is compared with its nearest neighbours: exact copies by their bytes, near ones by their features.`, [["Look for duplicates", run, true]]));
 }
 
 async function run() {

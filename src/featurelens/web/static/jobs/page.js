@@ -11,7 +11,7 @@ const KINDS = [
   ["index", "Index the folder", "Finds new, changed and removed files. Only what changed costs work."],
   ["duplicates", "Look for duplicates", "Exact copies and near ones; the list can be exported."],
   ["layout", "Lay out the map", "A finer map of the gallery, kept for the next time."],
-  ["concepts", "Learn the concepts", "What the features are made of, each with its images; to search and steer with."],
+  ["concepts", "Learn the concepts", "What the features are made of, each with what has most of it; to search and steer with."],
   ["assess", "Measure the quality", "Every score with its interval and what chance would give."],
 ];
 const STEP = 200;

@@ -1,7 +1,7 @@
 // The quality of the gallery's features: measured as a job, each score with its interval and what chance gives.
 import { $, el, fill } from "../lib/dom.js";
 import { gallery, get } from "../lib/api.js";
-import { count, when } from "../lib/format.js";
+import { count, things, when } from "../lib/format.js";
 import { startJob } from "../lib/jobs.js";
 import { progressCard } from "../lib/progress-card.js";
 import { startShell, toast } from "../lib/shell.js";
@@ -25,7 +25,7 @@ async function load() {
 async function nothingYet() {
   const info = await gallery().catch(() => ({}));
   if (info.extras && !info.extras.lab) return fill($("#state"), extraBox("The assessment"));
-  const text = `Are images of one label closer together than chance? Do the features use their ${info.dim ? count(info.dim) : ""} dimensions? How stable are they? It takes a minute or two.`;
+  const text = `Are ${things()} of one label closer together than chance? Do the features use their ${info.dim ? count(info.dim) : ""} dimensions? How stable are they? It takes a minute or two.`;
   return fill($("#state"), stateBox("quality", "Not measured yet", text, [["Measure the quality", run, true]]));
 }
 
