@@ -131,8 +131,8 @@ def test_auto_takes_the_best_by_its_criterion_and_no_target_label_plays_a_part(
 ) -> None:
     adapting = replace(QUICK, methods="auto", epochs=2)
     found = adapt_domain(photos, dim, small, adapting)
-    values = [one.criteria["infomax"] for one in found.tried]
-    assert found.chosen.figures.criteria["infomax"] == max(v for v in values if v is not None)
+    values = [one.criteria["clarity"] for one in found.tried]
+    assert found.chosen.figures.criteria["clarity"] == max(v for v in values if v is not None)
     files = sorted(dim.rglob("*.png"))
     blind = adapt_domain(photos, files, small, adapting)
     assert blind.change is None
@@ -214,10 +214,12 @@ def test_harm_is_told_in_plain_words(small: TorchBackbone, photos: Path, dim: Pa
     unsure = change(np.arange(100) < 60, np.arange(100) < 59)
     assert "chance" in warnings_of(QUICK, found.unadapted, found.chosen, unsure, unlike=[], few=500)[0]
     worse = replace(found.chosen, figures=replace(found.chosen.figures, criteria=dict.fromkeys(METHODS, 0.0)))
-    worse.figures.criteria.update(infomax=-1.0, density=-1.0, validation=9.0)
+    worse.figures.criteria.update(infomax=-1.0, density=-1.0, validation=9.0, reverse=9.0, silhouette=9.0)
+    assert not warnings_of(QUICK, found.unadapted, worse, None, unlike=[], few=500), "density is no witness"
+    worse.figures.criteria.update(silhouette=-1.0)
     told = warnings_of(QUICK, found.unadapted, worse, None, unlike=[], few=500)
     assert told[0].startswith(
-        "Adaptation probably hurts: without target labels nobody knows, but infomax and density"
+        "Adaptation probably hurts: without target labels nobody knows, but infomax and silhouette are"
     )
     assert "only 36 images" in warnings_of(QUICK, found.unadapted, found.chosen, None, unlike=[], few=36)[-1]
 

@@ -132,12 +132,48 @@ def test_criteria_are_the_papers() -> None:
     )
 
 
+def test_silhouette_is_sklearns_on_centred_scores_and_clarity_the_product() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is in the extra lab")
+    logits = RANDOM.normal(size=(30, 5)) + 2 * np.eye(5)[RANDOM.integers(0, 4, 30)] + 1
+    logits[7] = [0, 0, 0, 0, 9]  # most likely alone in its class, or among few
+    ours, said = criteria.silhouette(logits), logits.argmax(1)
+    centred = logits - logits.mean(1, keepdims=True)
+    assert ours == pytest.approx(slow.silhouette(logits), rel=1e-9)
+    assert ours == pytest.approx(metrics.silhouette_score(centred, said, metric="cosine"), rel=1e-9)
+    assert ours != pytest.approx(metrics.silhouette_score(logits, said, metric="cosine"), rel=0.02), (
+        "a sabotage: without centring"
+    )
+    assert ours != pytest.approx(metrics.silhouette_score(centred, said), rel=0.02), "and by distance"
+    alone = np.concatenate([3 * np.eye(3)[[0, 0, 1, 1]] + RANDOM.normal(size=(4, 3)) * 0.1, [[0, 0, 5.0]]])
+    assert criteria.silhouette(alone) == pytest.approx(slow.silhouette(alone), rel=1e-9), "one counts 0"
+    assert criteria.silhouette(alone) <= 0.8
+    assert criteria.clarity(logits) == pytest.approx(criteria.information(logits) * ours, rel=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 20), st.integers(2, 6), st.floats(0.1, 50.0))
+def test_silhouette_does_not_care_how_large_scores_are(n: int, k: int, scale: float) -> None:
+    """Which is where information fails: the same answers, only louder, look better to it."""
+    random = np.random.default_rng(n * 10 + k)
+    logits = random.normal(size=(n, k))
+    louder = scale * (logits + random.normal(size=(n, 1)))
+    found = criteria.silhouette(logits)
+    assert -1 <= found <= 1
+    assert criteria.silhouette(louder) == pytest.approx(found, abs=1e-6)
+    assert criteria.clarity(logits) >= 0
+    if k == 2 and len(set(logits.argmax(1).tolist())) == 2 and min(np.bincount(logits.argmax(1))) > 1:
+        assert found == pytest.approx(1.0), "of two classes nothing but infomax is left"
+    known = 3 * np.eye(4)[np.arange(40) % 4] + np.random.default_rng(0).normal(size=(40, 4))
+    assert criteria.information(2 * known) > criteria.information(known) + 0.1, "information does care"
+
+
 def test_criteria_like_what_is_better() -> None:
     """Sure and even predictions before unsure ones, and before one class for all."""
     codes = np.arange(40) % 4
     good = 6 * np.eye(4)[codes] + RANDOM.normal(size=(40, 4)) * 0.1
     unsure, one = RANDOM.normal(size=(40, 4)), np.tile([8.0, 0, 0, 0], (40, 1))
-    assert criteria.information(good) > criteria.information(unsure) > criteria.information(one)
+    for criterion in (criteria.information, criteria.silhouette, criteria.clarity):
+        assert criterion(good) > criterion(unsure) >= criterion(one), criterion
     rows = 3 * np.eye(4)[codes] + RANDOM.normal(size=(40, 4)) * 0.1
     source = 3 * np.eye(4)[codes] + RANDOM.normal(size=(40, 4)) * 0.1
     assert criteria.reverse_validation(good, rows, source, codes) == 1

@@ -41,7 +41,7 @@ def test_a_result_and_its_files(folders: tuple[Path, Path], tmp_path: Path) -> N
     code, out, err = run("adapt", *map(str, folders), *FAST, "--out", str(tmp_path))
     assert code == 0, err
     assert "Target accuracy" in out
-    assert "* taken, by infomax" in out
+    assert "* taken, by clarity" in out
     assert "--backbone fused:" in err
     shift = json.loads((tmp_path / "shift.json").read_text())
     assert set(shift) == {"before", "after"}

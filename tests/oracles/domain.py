@@ -112,3 +112,18 @@ def reverse(logits: np.ndarray, target: np.ndarray, source: np.ndarray, codes: n
     means = [np.average(target, axis=0, weights=chances[:, k]) for k in range(logits.shape[1])]
     said = [min(range(len(means)), key=lambda k: ((row - means[k]) ** 2).sum()) for row in source]
     return sum(a == b for a, b in zip(said, codes, strict=True)) / len(source)
+
+
+def silhouette(logits: np.ndarray) -> float:
+    """Each image's mean distance to its predicted class against that to the nearest other one, pair by pair."""
+    scores, said = [row - row.mean() for row in logits], [int(row.argmax()) for row in logits]
+    found = []
+    for i, own in enumerate(said):
+        away: dict[int, list[float]] = {}
+        for j, other in enumerate(said):
+            if i != j:
+                cosine = scores[i] @ scores[j] / math.sqrt((scores[i] @ scores[i]) * (scores[j] @ scores[j]))
+                away.setdefault(other, []).append(1 - cosine)
+        a, b = away.pop(own, []), min(sum(x) / len(x) for x in away.values())
+        found.append((b - sum(a) / len(a)) / max(b, sum(a) / len(a)) if a else 0.0)
+    return sum(found) / len(found)

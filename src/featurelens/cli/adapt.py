@@ -42,10 +42,11 @@ def adapt(
     criterion: Annotated[
         str,
         typer.Option(
-            help="What chooses method and epoch without target labels: reverse (teach the source anew "
-            "from the target's classes), infomax, density (soft neighbourhoods) or validation (deep embedded)."
+            help="What chooses method and epoch without target labels: clarity (infomax times silhouette), infomax (sure "
+            "and even predictions), silhouette (predicted classes apart), density (soft neighbourhoods), validation "
+            "(deep embedded) or reverse (teach the source anew from the target's classes)."
         ),
-    ] = "infomax",
+    ] = "clarity",
     depth: Annotated[
         str,
         typer.Option(

@@ -36,7 +36,7 @@ class Adapting:
     """
 
     methods: str = "auto"
-    criterion: str = "infomax"
+    criterion: str = "clarity"
     depth: str = "features"
     stages: int = 1
     epochs: int = 6

@@ -16,6 +16,9 @@ from featurelens.adapt.domain.teach import Checkpoint
 from featurelens.adapt.scores import Scores
 from featurelens.shapes import Float32, Int64
 
+WITNESSES = ("infomax", "silhouette", "validation", "reverse")
+"""The criteria that may say that adaptation hurts. Not density, which is lower after good adaptations too."""
+
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
@@ -95,7 +98,8 @@ def warnings_of(
             f"{high:+.1%}){sure}. Take the network as it was, or another method."
         )
     elif change is None:
-        worse = worse_criteria(before.figures.criteria, after.figures.criteria)
+        told_by = [{name: one.figures.criteria.get(name) for name in WITNESSES} for one in (before, after)]
+        worse = worse_criteria(*told_by)
         if len(worse) > 1:
             told.append(
                 f"Adaptation probably hurts: without target labels nobody knows, but {' and '.join(worse)} are worse "

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from featurelens.adapt.domain.adversary import Critic
 from featurelens.adapt.domain.course import Both
-from featurelens.adapt.domain.criteria import measured, softmax
+from featurelens.adapt.domain.criteria import CRITERIA, measured, softmax
 from featurelens.adapt.domain.objectives import OBJECTIVES, Pair
 from featurelens.adapt.memory import enough_memory, smaller_batch
 from featurelens.adapt.mishaps import check_finite
@@ -85,6 +85,7 @@ def teach(
         (about or {})
         | tuning.to_json()
         | {"method": method, "weight": weight, "criterion": criterion, "most": most}
+        | {"criteria": list(CRITERIA)}  # each finished epoch holds all of them
     )
     size = min(tuning.batch_size, len(domains.teach), len(domains.known))
     steps = max(len(domains.teach), len(domains.known)) // size
