@@ -146,8 +146,8 @@ def serve(
     wait = nothing if device == "cpu" else torch.cuda.synchronize
     step = make()
     pipe.send(True)
-    while pipe.recv():
-        with kept_memory(device) if kept else nullcontext():
+    with kept_memory(device) if kept else nullcontext():  # for the whole run, as in `pretrain`
+        while pipe.recv():
             for _ in range(ready):
                 step()
             wait()
@@ -155,8 +155,7 @@ def serve(
             for _ in range(steps):
                 step()
             wait()
-            seconds = (time.perf_counter() - started) / steps
-        pipe.send(seconds)
+            pipe.send((time.perf_counter() - started) / steps)
 
 
 def nothing() -> None:

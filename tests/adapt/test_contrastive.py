@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from featurelens.adapt import contrastive
 from featurelens.adapt.contrastive import pretrain
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.monitor import CollapsedRun, measure
@@ -66,6 +69,26 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> No
     assert 1 <= stopped_at < TINY.steps
     assert same(train(TINY, tmp_path / "stopped"), whole)
     assert not same(train(replace(TINY, seed=1), tmp_path / "other"), whole), "the comparison must see a seed"
+
+
+def test_steps_run_with_memory_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with memory given back after each step the weights are the same."""
+    kept: list[str] = []
+    seen: list[list[str]] = []
+
+    @contextmanager
+    def instead(device: str) -> Iterator[bool]:
+        kept.append(device)
+        yield False
+        kept.clear()
+
+    recipe = replace(TINY, phases=((2, 32, 4),))
+    whole = train(recipe, tmp_path / "kept")
+    monkeypatch.setattr(contrastive, "kept_memory", instead)
+    other = train(recipe, tmp_path / "left", on_progress=lambda done, total: seen.append(list(kept)))
+    assert seen == [["cpu"], ["cpu"]]
+    assert not kept
+    assert same(other, whole)
 
 
 def test_another_recipe_does_not_go_on_with_a_checkpoint(tmp_path: Path) -> None:

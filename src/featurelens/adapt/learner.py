@@ -40,7 +40,7 @@ class Learner(nn.Module):
     def normalize(self, views: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch 3 row col"]:
         """From [0, 1] to what the encoder was or will be trained on."""
         mean, std = (torch.tensor(x, device=views.device)[:, None, None] for x in (self.mean, self.std))
-        return ((views - mean) / std).contiguous(memory_format=torch.channels_last)
+        return (views - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
     def embed(self, views: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch dim"]:
         """Pooled features of views in [0, 1]."""

@@ -80,7 +80,8 @@ class ImagePairs:
             chosen = torch.randperm(total, generator=source, device=device)[:count]
         else:
             chosen = torch.randint(total, (count,), generator=source, device=device)
-        return self._images[chosen], self._images[chosen]
+        images = self._images[chosen]
+        return images, images
 
 
 @dataclass(frozen=True)
