@@ -61,6 +61,20 @@ def test_every_objective_trains(objective: str, tmp_path: Path) -> None:
     assert not same(before.encoder, after.encoder)
 
 
+def test_no_step_keeps_what_is_started_from(tmp_path: Path) -> None:
+    torch.manual_seed(TINY.seed)
+    begun = Learner(TINY)
+    none = TINY.cut_to(0)
+    assert same(train(none, tmp_path), begun)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 0
+    assert make_recipe(state["recipe"]).steps == 0, "the bundle is made by this recipe"
+    assert not same(train(TINY, tmp_path), begun), "the same folder goes on with steps"
+    trained = (tmp_path / "checkpoint.pt").read_bytes()
+    train(none, tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == trained, "what was trained is not lost"
+
+
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = train(TINY, tmp_path / "whole")
     left = iter([True] * 2 + [False] * 9)

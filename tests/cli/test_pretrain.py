@@ -38,6 +38,12 @@ def test_a_folder_becomes_a_backbone_that_indexes_it(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["images"] == 24
 
 
+def test_no_steps_want_a_bundle_to_fit(tmp_path: Path) -> None:
+    done = featurelens("pretrain", tmp_path, "--out", tmp_path / "run", "--steps", "0")
+    assert done.returncode == 2
+    assert "--bundle" in done.stderr
+
+
 def test_too_few_images_and_a_missing_folder_are_told(tmp_path: Path) -> None:
     done = featurelens("pretrain", tmp_path, "--out", tmp_path / "run")
     assert done.returncode == 1

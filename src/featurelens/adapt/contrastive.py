@@ -137,6 +137,8 @@ def pretrain(
                 checkpoints.save(out, recipe, done, learner=learner, average=average, optimizer=optimizer)
                 if not keep_going():
                     break
+    if not recipe.steps and not start:  # what is started from, as it is
+        checkpoints.save(out, recipe, 0, learner=learner, average=average, optimizer=optimizer)
     return average
 
 

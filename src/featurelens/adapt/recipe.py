@@ -71,13 +71,14 @@ class Recipe:
         return self.lr * min(1.0, (step + 1) / max(1, self.warmup), max(0.0, falling))
 
     def cut_to(self, steps: int) -> Recipe:
-        """The same recipe in another number of steps, shared out over its phases as before."""
+        """The same recipe in another number of steps, shared out over its phases as before; 0: nothing is trained."""
         ends = [
             round(steps * sum(p[0] for p in self.phases[: n + 1]) / self.steps)
             for n in range(len(self.phases))
         ]
         phases = zip([b - a for a, b in zip([0, *ends], ends, strict=False)], self.phases, strict=True)
-        return replace(self, phases=tuple((count, *phase[1:]) for count, phase in phases if count))
+        left = tuple((count, *phase[1:]) for count, phase in phases if count)
+        return replace(self, phases=left or ((0, *self.phases[-1][1:]),))
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for checkpoints and cards."""
@@ -90,7 +91,10 @@ def read_recipe(path: Path) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"The recipe {path} cannot be read: {error}. Expected a TOML file.") from error
-    return make_recipe(values)
+    recipe = make_recipe(values)
+    if not recipe.steps:
+        raise InvalidInput(f"The phases of {path} have no step. Give steps >= 1; --steps 0 trains nothing.")
+    return recipe
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
@@ -111,8 +115,8 @@ def make_recipe(values: dict[str, Any]) -> Recipe:
         raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'auto', 'fp32' or 'bf16'.")
     if recipe.result not in ("descriptor", "network"):
         raise InvalidInput(f"Unknown result '{recipe.result}'. Expected 'descriptor' or 'network'.")
-    if not recipe.phases or any(min(phase) < 1 or phase[2] < 2 for phase in recipe.phases):
+    if not recipe.phases or any(steps < 0 or size < 1 or batch < 2 for steps, size, batch in recipe.phases):
         raise InvalidInput(
-            "Each phase is [steps, pixels, pairs per step]: steps and pixels >= 1, pairs >= 2."
+            "Each phase is [steps, pixels, pairs per step]: steps >= 0, pixels >= 1, pairs >= 2."
         )
     return recipe

@@ -33,7 +33,12 @@ def pretrain(
         str | None, typer.Option(help="simclr, vicreg, barlow, byol or simsiam. Default: the recipe's.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Steps of all phases together. Default: the recipe's.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="Steps of all phases together. 0: train nothing, only fit the projections on the images (--bundle). "
+            "Default: the recipe's.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of torch. Default: torch's own.")] = None,
@@ -55,6 +60,11 @@ def pretrain(
 
         raise MissingExtra(error.name or "torch", "lab", "Pretraining") from error
 
+    if steps == 0 and bundle is None:
+        raise typer.BadParameter(
+            "0 only fits what a backbone has beside its network; --bundle DIR says where it goes",
+            param_hint="--steps",
+        )
     if threads:
         torch.set_num_threads(threads)
     device = pick_device(device)
@@ -62,7 +72,7 @@ def pretrain(
     chosen = read_recipe((recipe or FOLDER) if photos else source)
     if objective:
         chosen = make_recipe(chosen.to_json() | {"objective": objective})
-    chosen = chosen.cut_to(steps) if steps else chosen
+    chosen = chosen if steps is None else chosen.cut_to(steps)
     origin = start or ("embedded" if photos and recipe is None else "none")
     begin = start_from(None if origin == "none" else origin, chosen, say=say)
     chosen = begin.recipe
@@ -91,4 +101,6 @@ def pretrain(
 
 def told(phases: tuple[tuple[int, int, int], ...]) -> str:
     """The phases in words."""
+    if not sum(phase[0] for phase in phases):
+        return "nothing is trained, only what the bundle adds is fitted"
     return ", ".join(f"{steps} steps of {batch} pairs at {size} px" for steps, size, batch in phases)

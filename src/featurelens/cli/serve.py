@@ -123,11 +123,12 @@ def serve(
 
     def make() -> FastAPI:
         from featurelens.web.app import make_app
-        from featurelens.web.work import start_index
 
         gallery = _gallery(images, device)
         app = make_app(gallery, token=tokens, hosts=hosts, limits=limits, device=device, look_s=_LOOK_S)
         if update:
+            from featurelens.web.work import start_index
+
             start_index(app.state.current.service)
         meanwhile = " New ones are indexed meanwhile." if update else ""
         say(f"{len(gallery):,} {gallery.spec.things}, {gallery.spec.name}.{meanwhile} Ctrl-C ends it.")

@@ -36,6 +36,8 @@ class Learned:
     @property
     def stamp(self) -> int | None:
         """Another number for each time that they were learned; None before the first."""
+        if not self.home.is_dir():  # most galleries: the first page need not wait for what reads concepts
+            return None
         from featurelens.adapt.concepts.saved import ARRAYS
 
         try:
