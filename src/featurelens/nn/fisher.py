@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +63,7 @@ class Fisher(nn.Module):
 
     def fit(self, maps: Float[Tensor, "image channel cell_row cell_col"], *, rows: int = 100_000) -> None:
         """Set components and mixture from `rows` random descriptors of these maps; the same ones each time."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
         source = torch.Generator().manual_seed(7)
@@ -83,7 +86,10 @@ class Fisher(nn.Module):
         mixture = GaussianMixture(
             len(self.bias), covariance_type="diag", max_iter=25, tol=1e-2, reg_covar=1e-3,
             init_params="k-means++", random_state=7,
-        ).fit((some * self.scale).double().numpy())  # fmt: skip
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 25 rounds are all that is asked for
+            mixture.fit((some * self.scale).double().numpy())
         weights, means, variances = (
             torch.tensor(x) for x in (mixture.weights_, mixture.means_, mixture.covariances_)
         )
