@@ -45,6 +45,28 @@ def test_why_shows_both_pictures_their_maps_and_lines(browser: Browser, site: st
         expect(page.locator("#title")).to_have_text("Most similar")
 
 
+def test_why_on_a_phone_begins_at_its_top_and_brings_the_match_into_the_strip(
+    browser: Browser, site: str
+) -> None:
+    with watched(browser, site, **PHONE) as (page, _):
+        page.goto("/")
+        a = ids(page, "coffee")[0]
+        last = page.evaluate(
+            """async (a) => {
+            const options = {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({ids: [a], k: 25})};
+            return (await (await fetch("/api/v1/search", options)).json()).hits.at(-1).id;
+        }""",
+            a,
+        )
+        page.goto(f"/why?like={a}&id={last}")
+        page.wait_for_selector("#strip a[aria-current]")
+        until(page, "document.querySelector('#strip').scrollLeft > 0")
+        assert page.evaluate("scrollY") == 0, "the strip lies below, the pictures above"
+        place = page.locator("#strip a[aria-current]").bounding_box()
+        assert place is not None
+        assert 0 <= place["x"] <= 390 - place["width"]
+
+
 def test_why_without_torch_says_which_extra_brings_more(browser: Browser, site: str) -> None:
     with watched(browser, site) as (page, _):
         without_lab(page)

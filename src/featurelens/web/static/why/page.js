@@ -128,8 +128,15 @@ function markStrip() {
     const here = Number(link.dataset.id) === now.id;
     if (here) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
-    if (here) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (here) intoStrip(link);
   }
+}
+
+/** Bring a match into sight sideways; the page stays where it is. */
+function intoStrip(link) {
+  const strip = $("#strip"), there = strip.getBoundingClientRect(), at = link.getBoundingClientRect();
+  if (at.left < there.left) strip.scrollLeft -= there.left - at.left;
+  else if (at.right > there.right) strip.scrollLeft += at.right - there.right;
 }
 
 function step(by) {
