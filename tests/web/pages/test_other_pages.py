@@ -53,8 +53,9 @@ def test_why_on_a_phone_begins_at_its_top_and_brings_the_match_into_the_strip(
         a = ids(page, "coffee")[0]
         last = page.evaluate(
             """async (a) => {
-            const options = {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({ids: [a], k: 25})};
-            return (await (await fetch("/api/v1/search", options)).json()).hits.at(-1).id;
+            const headers = {"content-type": "application/json"}, body = JSON.stringify({ids: [a], k: 25});
+            const said = await fetch("/api/v1/search", {method: "POST", headers, body});
+            return (await said.json()).hits.at(-1).id;
         }""",
             a,
         )
