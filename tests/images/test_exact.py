@@ -11,7 +11,7 @@ from PIL import Image
 
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
-from featurelens.images.resize import resized_size
+from featurelens.images.resize import resize, resized_size
 from fixtures.scenes import saved, scene
 
 pytest.importorskip("timm")
@@ -41,6 +41,7 @@ FITS = [
     Fit(160, 160, mode="squash", crop_pct=0.9),
     Fit(100, 180, mode="squash", crop_pct=1.0, interpolation="bilinear"),
 ]
+METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def by_timm(image: Image.Image, fit: Fit) -> np.ndarray:
@@ -92,13 +93,37 @@ def test_exact_on_real_photos(shared: Path) -> None:
         assert np.array_equal(decode(path, fit=Fit(), exact=True).pixels, expected), path.name
 
 
-def test_the_default_differs_from_exact_by_rounding_only_where_nothing_is_scaled(shared: Path) -> None:
-    """Pillow resizes rows or columns first, whichever is cheaper, and rounds in between: up to a few levels."""
+def test_the_default_is_as_right_as_exact_where_nothing_is_scaled(shared: Path) -> None:
+    """Rows or columns first, and whole numbers in between: both lie as far from what floats give."""
     photos = sorted((shared / "data").glob("clothing10/**/*.jpg"))[::50]
-    apart = [_apart(decode(p, fit=Fit()).pixels, decode(p, fit=Fit(), exact=True).pixels) for p in photos]
-    assert max(worst for _, worst in apart) <= 6
-    assert max(mean for mean, _ in apart) < 0.25
-    assert np.median([mean for mean, _ in apart]) < 0.001
+    for fit in (Fit(), Fit(128, 128, crop_pct=1.0, interpolation="bilinear")):
+        quick, exact, apart, shifted = [], [], [], []
+        for path in photos:
+            with Image.open(path) as image:
+                rgb = image.convert("RGB")
+            right = in_floats(rgb, fit)
+            one, other = (np.asarray(resize(rgb, fit, exact=e), np.float32) for e in (False, True))
+            for errors, pixels, wanted in (
+                (quick, one, right),
+                (exact, other, right),
+                (apart, one, other),
+                (shifted, one[:, 1:], right[:, :-1]),
+            ):
+                errors.append(_apart(pixels, wanted))
+        means = [np.mean([mean for mean, _ in errors]) for errors in (quick, exact, apart, shifted)]
+        assert means[0] <= 1.02 * means[1] < 0.3
+        assert means[2] < 0.3
+        assert max(worst for _, worst in apart) <= 12
+        assert means[3] > 1, "sabotage: a shift by one pixel"
+
+
+def in_floats(image: Image.Image, fit: Fit) -> np.ndarray:
+    """Pillow's resizing without whole numbers in between, cut by the rule of torchvision."""
+    size = resized_size(*image.size, fit)
+    planes = [plane.convert("F").resize(size, METHODS[fit.interpolation]) for plane in image.split()]
+    left, top = (round((n - side) / 2) for n, side in zip(size, (fit.cols, fit.rows), strict=True))
+    whole = np.stack([np.asarray(plane) for plane in planes], 2)
+    return whole[top : top + fit.rows, left : left + fit.cols].clip(0, 255)
 
 
 def test_full_size_equals_pillow_for_jpeg(shared: Path) -> None:

@@ -29,7 +29,17 @@ class Check:
 
 def run_checks() -> list[Check]:
     """All checks, in the order in which they are shown."""
-    return [_python(), _engine(), _torch_pair(), *_extras(), _processors(), _sqlite(), _cache(), _hub()]
+    return [
+        _python(),
+        _engine(),
+        _resizing(),
+        _torch_pair(),
+        *_extras(),
+        _processors(),
+        _sqlite(),
+        _cache(),
+        _hub(),
+    ]
 
 
 def _python() -> Check:
@@ -49,6 +59,19 @@ def _engine() -> Check:
             "Reinstall it: pip install --force-reinstall openvino",
         )
     return Check("OpenVINO", "ok", done.stdout.strip())
+
+
+def _resizing() -> Check:
+    from featurelens.images.quick import QUICK
+
+    if QUICK:
+        return Check("resizing", "ok", f"cykooz_resizer {_version('cykooz-resizer')}")
+    return Check(
+        "resizing",
+        "note",
+        "by Pillow: right, but images are read more slowly",
+        "pip install cykooz-resizer (where there is no wheel it needs a Rust compiler)",
+    )
 
 
 def _torch_pair() -> Check:

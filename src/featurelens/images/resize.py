@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from featurelens.images.fit import Fit
+from featurelens.images.quick import resized, resized_part
 
 Box = tuple[float, float, float, float]
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 _WHOLE_LIMIT = 50_000_000  # pixels; a very long picture is cut before, not after, it is enlarged
 
 
@@ -56,7 +51,7 @@ def resize(
 ) -> Image.Image:
     """`image` at `fit.rows` x `fit.cols`: resized and cut in one go, or with `exact` one after the other.
 
-    The one go computes only what the crop keeps; apart from rounding between its two passes it is the same.
+    The one go computes only what the crop keeps, and quicker; apart from rounding between its two passes it is the same.
     An `image` that was decoded smaller comes with the `size` (width, height) of the original, which decides
     the geometry, and the rectangle `valid` that the original's edges have in it. Where `crop_pct` is above 1
     the rim is black.
@@ -64,9 +59,8 @@ def resize(
     width, height = size or image.size
     new_width, new_height = resized_size(width, height, fit)
     across, down = _axis(new_width, fit.cols), _axis(new_height, fit.rows)
-    method = _FILTERS[fit.interpolation]
     if exact and new_width * new_height <= _WHOLE_LIMIT:
-        whole = image.resize((new_width, new_height), method)
+        whole = resized(image, (new_width, new_height), fit.interpolation)
         cut = whole.crop(
             (across.start, down.start, across.start + across.length, down.start + down.length),
         )
@@ -76,7 +70,8 @@ def resize(
             *_part(left, right, across, new_width),
             *_part(top, bottom, down, new_height),
         )
-        cut = image.resize((across.length, down.length), method, box=(box[0], box[2], box[1], box[3]))
+        part = box[0], box[2], box[1], box[3]
+        cut = resized_part(image, (across.length, down.length), fit.interpolation, part, pillow=exact)
     if cut.size == (fit.cols, fit.rows):
         return cut
     target = Image.new(cut.mode, (fit.cols, fit.rows))
