@@ -11,7 +11,7 @@ from PIL import Image
 
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
-from featurelens.images.resize import resize, resized_size
+from featurelens.images.resize import resize, resize_exactly, resized_size
 from fixtures.scenes import saved, scene
 
 pytest.importorskip("timm")
@@ -102,7 +102,8 @@ def test_the_default_is_as_right_as_exact_where_nothing_is_scaled(shared: Path) 
             with Image.open(path) as image:
                 rgb = image.convert("RGB")
             right = in_floats(rgb, fit)
-            one, other = (np.asarray(resize(rgb, fit, exact=e), np.float32) for e in (False, True))
+            one = resize(np.asarray(rgb), fit).astype(np.float32)
+            other = np.asarray(resize_exactly(rgb, fit), np.float32)
             for errors, pixels, wanted in (
                 (quick, one, right),
                 (exact, other, right),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import InvalidInput
@@ -57,7 +56,7 @@ def part_of(
     """What a member with the rule `own` gets of pixels that were fitted by `whole`."""
     if own == whole or not len(pixels):
         return pixels if own == whole else np.empty((0, own.rows, own.cols, 3), np.uint8)
-    return np.stack([np.asarray(resize(Image.fromarray(one), own, exact=False)) for one in pixels])
+    return np.stack([resize(one, own) for one in pixels])
 
 
 def unit_sources(

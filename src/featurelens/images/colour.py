@@ -44,10 +44,11 @@ def from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def to_array(image: Image.Image) -> UInt8[np.ndarray, "row col 3"]:
-    """An RGB or grey image as an array that may be written to."""
-    grey_or_rgb = np.array(image)
-    return grey_or_rgb if grey_or_rgb.ndim == 3 else np.repeat(grey_or_rgb[..., None], 3, axis=2)
+def in_colour(pixels: UInt8[np.ndarray, "row col *rgb"]) -> UInt8[np.ndarray, "row col 3"]:
+    """RGB or grey pixels as RGB that may be written to."""
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    return pixels if pixels.flags.writeable else pixels.copy()
 
 
 def _rgba(image: Image.Image, bits: int | None) -> Image.Image:

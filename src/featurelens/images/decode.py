@@ -13,7 +13,7 @@ from PIL import Image
 from featurelens.errors import ImageError
 from featurelens.images import jpeg
 from featurelens.images.budget import MemoryBudget
-from featurelens.images.colour import flatten, from_array, to_array
+from featurelens.images.colour import flatten, from_array, in_colour
 from featurelens.images.fit import Fit
 from featurelens.images.formats import FORMATS, HEAD, sniff
 from featurelens.images.kinds import why_not
@@ -21,7 +21,7 @@ from featurelens.images.opening import PILLOW_ERRORS, check_size, load, open_ima
 from featurelens.images.png import check_filled
 from featurelens.images.quiet import quiet
 from featurelens.images.reading import opened
-from featurelens.images.resize import Box, resize
+from featurelens.images.resize import Box, resize, resize_exactly
 from featurelens.shapes import UInt8
 
 DEFAULT_MAX_PIXELS = 100_000_000
@@ -132,21 +132,24 @@ def _load_and_finish(image: Image.Image, name: str, fit: Fit | None, exact: bool
 
 def _finish_scaled(scaled: jpeg.Scaled, size: tuple[int, int], turn: int, fit: Fit | None) -> Decoded:
     """Turn upright; the rounded-up edge that libjpeg added at the right and bottom goes with it."""
-    image = upright(scaled.image, turn)
+    pixels = scaled.pixels
+    if turn > 1:
+        pixels = np.asarray(upright(Image.fromarray(pixels), turn))
     width, height = size if turn < 5 else size[::-1]
     if fit is None:
-        return Decoded(to_array(image), width, height, "JPEG")
+        return Decoded(in_colour(pixels), width, height, "JPEG")
     wide, high = scaled.valid if turn < 5 else scaled.valid[::-1]
-    left = image.width - wide if turn in (2, 3, 6, 7) else 0.0
-    top = image.height - high if turn in (3, 4, 7, 8) else 0.0
+    left = pixels.shape[1] - wide if turn in (2, 3, 6, 7) else 0.0
+    top = pixels.shape[0] - high if turn in (3, 4, 7, 8) else 0.0
     valid: Box = (left, top, left + wide, top + high)
-    fitted = resize(image, fit, size=(width, height), valid=valid, exact=False)
-    return Decoded(to_array(fitted), width, height, "JPEG")
+    fitted = resize(pixels, fit, size=(width, height), valid=valid)
+    return Decoded(in_colour(fitted), width, height, "JPEG")
 
 
 def _finish(image: Image.Image, size: tuple[int, int], name: str, fit: Fit | None, exact: bool) -> Decoded:
-    fitted = image if fit is None else resize(image, fit, exact=exact)
-    return Decoded(to_array(fitted), *size, name)
+    if fit is not None and not exact:
+        return Decoded(in_colour(resize(image, fit)), *size, name)
+    return Decoded(in_colour(np.asarray(image if fit is None else resize_exactly(image, fit))), *size, name)
 
 
 def _cost(image: Image.Image, name: str) -> int:

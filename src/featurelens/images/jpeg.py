@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 
 from featurelens.errors import ImageError
 from featurelens.images.fit import Fit
 from featurelens.images.resize import resized_size
+from featurelens.shapes import UInt8
 
 _ENOUGH = 1.4  # sizes over the target's below which 1/4 and 1/8 would be seen
 _MAX_SCANS = 500  # progressive files of honest cameras and encoders have about ten
@@ -25,9 +25,9 @@ _MAX_SCANS = 500  # progressive files of honest cameras and encoders have about 
 
 @dataclass(frozen=True)
 class Scaled:
-    """A decoded JPEG, not yet turned upright: the true (width, height) in its own pixels may be fractions."""
+    """A decoded JPEG, grey or RGB, not yet turned upright: the true (width, height) in its pixels may be fractions."""
 
-    image: Image.Image
+    pixels: UInt8[np.ndarray, "row col *rgb"]
     valid: tuple[float, float]
 
 
@@ -65,8 +65,7 @@ def decode_scaled(data: bytes, width: int, height: int, *, grey: bool, eighths: 
         return None
     if pixels.shape[:2] != shape:
         return None
-    image = Image.fromarray(pixels[..., 0] if grey else pixels)
-    return Scaled(image, (width * eighths / 8, height * eighths / 8))
+    return Scaled(pixels[..., 0] if grey else pixels, (width * eighths / 8, height * eighths / 8))
 
 
 def check_complete(data: bytes, *, cmyk: bool) -> None:

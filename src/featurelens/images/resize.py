@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
 from featurelens.images.fit import Fit
-from featurelens.images.quick import resized, resized_part
+from featurelens.images.quick import PILLOW, Fitted, Pixels, resized_part, size_of
 
 Box = tuple[float, float, float, float]
 _WHOLE_LIMIT = 50_000_000  # pixels; a very long picture is cut before, not after, it is enlarged
@@ -42,36 +43,44 @@ def resized_size(width: int, height: int, fit: Fit) -> tuple[int, int]:
 
 
 def resize(
-    image: Image.Image,
-    fit: Fit,
-    *,
-    size: tuple[int, int] | None = None,
-    valid: Box | None = None,
-    exact: bool,
-) -> Image.Image:
-    """`image` at `fit.rows` x `fit.cols`: resized and cut in one go, or with `exact` one after the other.
+    picture: Image.Image | Pixels, fit: Fit, *, size: tuple[int, int] | None = None, valid: Box | None = None
+) -> Fitted:
+    """A grey or RGB picture at `fit.rows` x `fit.cols`, resized and cut in one go: only what the crop keeps is computed.
 
-    The one go computes only what the crop keeps, and quicker; apart from rounding between its two passes it is the same.
-    An `image` that was decoded smaller comes with the `size` (width, height) of the original, which decides
-    the geometry, and the rectangle `valid` that the original's edges have in it. Where `crop_pct` is above 1
+    Pixels that were decoded smaller come with the `size` (width, height) of the original, which decides
+    the geometry, and the rectangle `valid` that the original's edges have in them. Where `crop_pct` is above 1
     the rim is black.
     """
-    width, height = size or image.size
+    width, height = size or size_of(picture)
     new_width, new_height = resized_size(width, height, fit)
     across, down = _axis(new_width, fit.cols), _axis(new_height, fit.rows)
-    if exact and new_width * new_height <= _WHOLE_LIMIT:
-        whole = resized(image, (new_width, new_height), fit.interpolation)
+    left, top, right, bottom = valid or (0.0, 0.0, float(width), float(height))
+    x, y = _part(left, right, across, new_width), _part(top, bottom, down, new_height)
+    cut = resized_part(picture, (across.length, down.length), fit.interpolation, (x[0], y[0], x[1], y[1]))
+    if cut.shape[:2] == (fit.rows, fit.cols):
+        return cut
+    target = np.zeros((fit.rows, fit.cols, *cut.shape[2:]), np.uint8)
+    target[down.pad : down.pad + down.length, across.pad : across.pad + across.length] = cut
+    return target
+
+
+def resize_exactly(image: Image.Image, fit: Fit) -> Image.Image:
+    """`image` resized, then cut, by Pillow: what timm's and torchvision's transforms give, bit for bit.
+
+    Only a very long picture is cut while it is enlarged: whole it would be too large.
+    """
+    new_width, new_height = resized_size(*image.size, fit)
+    across, down = _axis(new_width, fit.cols), _axis(new_height, fit.rows)
+    method = PILLOW[fit.interpolation]
+    if new_width * new_height <= _WHOLE_LIMIT:
+        whole = image.resize((new_width, new_height), method)
         cut = whole.crop(
             (across.start, down.start, across.start + across.length, down.start + down.length),
         )
     else:
-        left, top, right, bottom = valid or (0.0, 0.0, float(width), float(height))
-        box = (
-            *_part(left, right, across, new_width),
-            *_part(top, bottom, down, new_height),
-        )
-        part = box[0], box[2], box[1], box[3]
-        cut = resized_part(image, (across.length, down.length), fit.interpolation, part, pillow=exact)
+        x = _part(0.0, float(image.width), across, new_width)
+        y = _part(0.0, float(image.height), down, new_height)
+        cut = image.resize((across.length, down.length), method, box=(x[0], y[0], x[1], y[1]))
     if cut.size == (fit.cols, fit.rows):
         return cut
     target = Image.new(cut.mode, (fit.cols, fit.rows))
