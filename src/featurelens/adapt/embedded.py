@@ -16,13 +16,13 @@ from featurelens.backbone.protocol import Spec
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.images.fit import Fit
 from featurelens.images.procedural import render_tensor
-from featurelens.nn.descriptor import DETAIL, Branch, Descriptor
+from featurelens.nn.descriptor import DETAIL, STAGES, Branch, Descriptor
 from featurelens.nn.encoders import SIZE
 from featurelens.nn.fisher import Fisher
 
 # Length and weight of each branch, and the power of its whitening.
-PLAN = {"deep": (128, 1.0), "outline": (128, 1.0), "gradients": (192, 1.0), "colours": (128, 1.0)}
-WHITENING = {"deep": 0.5, "outline": 0.4, "gradients": 0.25, "colours": 0.25}
+PLAN = {"deep": (192, 1.4), "outline": (128, 1.0), "gradients": (192, 1.0), "colours": (128, 1.25)}
+WHITENING = {"deep": 0.4, "outline": 0.4, "gradients": 0.25, "colours": 0.25}
 PAIRS, OWN_PAIRS = 3072, 1024  # procedural, or of one's own images; a thousand take about a minute
 FIT_SEED = 11
 FIT_AUGMENT = Augment(
@@ -31,11 +31,13 @@ FIT_AUGMENT = Augment(
 
 
 def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
-    """The averaged network of a checkpoint as a timm feature pyramid."""
+    """The averaged network of a checkpoint as a timm feature pyramid, up to the last stage that the descriptor uses."""
     import timm
 
     recipe = checkpoint["recipe"]
-    trunk = timm.create_model(recipe["architecture"], features_only=True, **recipe["options"])
+    trunk = timm.create_model(
+        recipe["architecture"], features_only=True, out_indices=STAGES, **recipe["options"]
+    )
     own = trunk.state_dict()
     found = {
         k.removeprefix("encoder."): v for k, v in checkpoint["average"].items() if k.startswith("encoder.")

@@ -12,7 +12,7 @@ from torch import Tensor
 from featurelens.adapt import checkpoints
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.recipe import Recipe
-from featurelens.adapt.recover import ARCHITECTURE, OPTIONS, recovered, scenes, unfold
+from featurelens.adapt.recover import ARCHITECTURE, OPTIONS, recovered
 from featurelens.backbone import load_backbone
 from featurelens.errors import InvalidInput
 
@@ -43,10 +43,8 @@ def start_from(name: str | None, recipe: Recipe, *, say: Callable[[str], None] =
 
 
 def _embedded(learner: Learner) -> None:
-    """The trunk of the embedded backbone, its batch norms unfolded on procedural images."""
-    trunk = recovered().trunk
-    unfold(trunk, scenes(128, 96))
-    learner.encoder.load_state_dict(trunk.state_dict())
+    """The trunk of the embedded backbone; its last stage, which the file does without, begins anew like the projector."""
+    learner.encoder.load_state_dict(recovered().trunk.state_dict(), strict=False)
 
 
 def _timm(name: str, recipe: Recipe, say: Callable[[str], None]) -> Start:

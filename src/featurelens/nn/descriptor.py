@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featurelens.nn.cells import DIRECTIONS, OrientedGradients
-from featurelens.nn.encoders import Mean, Outline, unit
+from featurelens.nn.cells import CELL, DIRECTIONS, OrientedGradients
+from featurelens.nn.encoders import Outline, Peaks, unit
 from featurelens.nn.fisher import Fisher
 from featurelens.nn.patches import SUB, ColourPatches, GradientPatches
 from featurelens.shapes import Float
 
+STAGES = (-3, -2)  # of the trunk's last three, of strides 8, 16 and 32
 DETAIL = (
     2.0**-12
 )  # what the embedding alone is made of stays small in the map, so that cells are compared by the rest
@@ -45,8 +46,9 @@ class Descriptor(nn.Module):
 
     The map holds what a cell looks like (a middle stage of the trunk, mean outlines, gradients and colours), and behind
     it, small, the details of the cell that the embedding is made of. `trunk` is a timm network made with
-    `features_only=True`, with stages of stride 8 and 32. `plan` gives each branch (deep, outline, gradients, colours)
-    its length and its weight.
+    `features_only=True` and `out_indices=STAGES`: of strides 8 and 16. It sees the image at half and at three quarters
+    of its size, below and above the one that it was trained at. `plan` gives each branch (deep, outline, gradients,
+    colours) its length and its weight.
     """
 
     mean: Tensor
@@ -61,9 +63,9 @@ class Descriptor(nn.Module):
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], False)
         self.outlines, self.gradients, self.colours = OrientedGradients(), GradientPatches(), ColourPatches()
-        middle, _, deep = _channels(trunk)[-3:]
+        middle, deep = _channels(trunk)
         encoders: dict[str, tuple[int, nn.Module]] = {
-            "deep": (deep, Mean(deep)),
+            "deep": (2 * deep, Peaks(deep, deep)),
             "outline": (4 * DIRECTIONS, Outline()),
             "gradients": (self.gradients.channels, Fisher(self.gradients)),
             "colours": (self.colours.channels, Fisher(self.colours)),
@@ -78,12 +80,16 @@ class Descriptor(nn.Module):
         self, x: Float[Tensor, "batch 3 row col"]
     ) -> Float[Tensor, "batch channel cell_row cell_col"]:
         """All measurements on one grid of 16-pixel cells."""
-        middle, _, deep = self.trunk(F.avg_pool2d(x, 2))[-3:]  # about the size that it was trained at
-        deep = F.interpolate(deep, scale_factor=4.0, mode="nearest")
+        cells = x.shape[2] // CELL, x.shape[3] // CELL
+        middle, fine = (
+            F.interpolate(m, size=cells, mode="bilinear")
+            for m in self.trunk(F.interpolate(x, scale_factor=0.75, mode="bilinear"))
+        )
+        coarse = F.interpolate(self.trunk(F.avg_pool2d(x, 2))[1], size=cells, mode="nearest")
         x01 = x * self.std + self.mean
         halves, tiles = self.outlines(x01), [p.measure(x01) for p in (self.gradients, self.colours)]
         seen = (middle, F.avg_pool2d(halves, 2), *(F.avg_pool2d(t, SUB) for t in tiles))
-        details = (deep, F.pixel_unshuffle(halves, 2), *(F.pixel_unshuffle(t, SUB) for t in tiles))
+        details = (coarse, fine, F.pixel_unshuffle(halves, 2), *(F.pixel_unshuffle(t, SUB) for t in tiles))
         return torch.cat((*seen, DETAIL * torch.cat(details, 1)), 1)
 
     def pool(self, maps: Float[Tensor, "batch channel cell_row cell_col"]) -> Float[Tensor, "batch dim"]:

@@ -13,15 +13,17 @@ SIZE = 128
 GRID = SIZE // CELL
 
 
-class Mean(nn.Module):
-    """Means over the map, signed root, unit length."""
+class Peaks(nn.Module):
+    """Generalised means of each map, cubes inside (GeM: Radenović et al. 2019), at length one; maps one after the other."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, *channels: int) -> None:
         super().__init__()
-        self.width = channels
+        self.channels, self.width = channels, sum(channels)
 
     def forward(self, maps: Float[Tensor, "batch channel row col"]) -> Float[Tensor, "batch value"]:
-        return rooted(maps.mean((2, 3)))
+        cubes = maps.clamp(min=1e-3) ** 3
+        means = cubes.mean((2, 3)) ** (1 / 3)
+        return torch.cat([unit(one) for one in means.split(self.channels, 1)], 1)
 
 
 class Outline(nn.Module):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from featurelens.adapt.recover import unfold
+from featurelens.adapt.rebase import rebase
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import InvalidInput
 
@@ -27,8 +26,8 @@ def adabn(backbone: TorchBackbone, source: Batches, target: Batches) -> TorchBac
     """A copy whose batch norms have the statistics of `target` (Li et al. 2017); InvalidInput where it has none.
 
     Every layer is given what the adapted layers before it put out, and its statistics are the mean over the batches,
-    as in training. Batch norms whose statistics were folded into the convolutions before them (mean 0, variance 1)
-    first get those of `source`, which changes nothing of what the network computes.
+    as in training. First the batch norms get those of `source`, which changes nothing of what the network computes: they
+    may have had others, of the images that it was trained on, or none, folded into the convolutions before them.
     """
     module = copy.deepcopy(backbone.module)
     norms = norms_of(module)
@@ -37,8 +36,7 @@ def adabn(backbone: TorchBackbone, source: Batches, target: Batches) -> TorchBac
             f"AdaBN replaces the statistics of batch norm, and '{backbone.spec.name}' has no batch norm. Choose "
             "another method, such as coral."
         )
-    if all(_folded(norm) for norm in norms):
-        unfold(module, source())
+    rebase(module, source())
     before = {norm: norm.momentum for norm in norms}
     for norm in norms:
         norm.reset_running_stats()
@@ -54,7 +52,3 @@ def adabn(backbone: TorchBackbone, source: Batches, target: Batches) -> TorchBac
     for norm, momentum in before.items():
         norm.momentum = momentum
     return backbone.with_module(module)
-
-
-def _folded(norm: Any) -> bool:
-    return bool(norm.running_mean.abs().max() < 1e-6) and float(norm.running_var.std(correction=0)) < 1e-6
