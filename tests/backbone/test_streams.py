@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from featurelens.backbone import streams
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Spec
 from featurelens.images.fit import Fit
@@ -93,3 +95,21 @@ def test_a_graph_made_for_three_images_takes_any_number(tmp_path, images: np.nda
     wanted = conv_map(images[:7], SPEC.mean, SPEC.std).mean((2, 3))
     for count in (1, 3, 7):
         np.testing.assert_allclose(fixed.embed(images[:count]), wanted[:count], rtol=0, atol=1e-4)
+
+
+def test_pieces_of_four_have_a_graph_of_their_own(
+    tmp_path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made when the first one comes, gives the same vectors, and very large networks do without."""
+    wanted = conv_map(images, SPEC.mean, SPEC.std).mean((2, 3))
+    file = conv_net(tmp_path / "net.onnx")
+    for large, made in ((1 << 30, True), (0, False)):
+        monkeypatch.setattr(streams, "_LARGE", large)
+        fresh = OpenVINOBackbone(file, SPEC, threads=2)
+        fresh.embed(images[:1])
+        assert fresh._embedding._exact is None, "one query needs one graph"
+        np.testing.assert_allclose(fresh.embed(images), wanted, rtol=0, atol=1e-4)
+        assert (fresh._embedding._exact is not None) == made
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(fresh.embed, images[:11]).result()
+        np.testing.assert_allclose(found, wanted[:11], rtol=0, atol=1e-4)
