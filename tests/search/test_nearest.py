@@ -137,6 +137,21 @@ def test_what_came_and_went_after_the_graph_is_seen(tmp_path, small_graphs):
         assert len(gallery) == 2400
 
 
+def test_given_vectors_take_the_place_of_those_of_the_same_names_wherever_they_stand(tmp_path):
+    old, new = clustered(230, 16, clusters=20), clustered(450, 16, clusters=20, seed=1)
+    names = tuple(
+        f"{i if i % 3 else 1000 + i}" for i in range(450)
+    )  # two thirds of the first 230 are there already
+    with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=16)) as gallery:
+        gallery.add(Features(tuple(map(str, range(230))), old, gallery.spec))
+        gallery.add(Features(names, new, gallery.spec))
+        now = gallery.features()
+    expected = {str(i): row for i, row in enumerate(old)} | dict(zip(names, new, strict=True))
+    assert len(now.ids) == len(expected) == len(gallery_ids := set(now.ids))
+    assert gallery_ids == set(expected)
+    assert all(np.array_equal(row, expected[name]) for name, row in zip(now.ids, now.vectors, strict=True))
+
+
 def test_when_most_of_the_graph_is_dead_search_still_finds_k(tmp_path, small_graphs, monkeypatch):
     vectors = clustered(4000, 16, clusters=4)
     with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=16)) as gallery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -150,21 +150,25 @@ class Ledger:
         # many rows in a statement take half the time of one each
         for start in range(0, len(paths), _AT_ONCE):
             some = paths[start : start + _AT_ONCE]
-            for (old,) in self._run(f"SELECT id FROM images WHERE path IN ({_marks('?', some)})", some):
-                self.delete(old)
             ids = range(first + start, first + start + len(some))
-            rows = chain.from_iterable(zip(ids, some, labels[start : start + _AT_ONCE], strict=True))
-            columns = "(id, path, size, mtime_ns, label, status)"
-            row = "(?, ?, -1, 0, ?, 'indexed')"
-            self._run(f"INSERT INTO images {columns} VALUES {_marks(row, some)}", rows)
+            if self._insert(ids, some, labels[start : start + _AT_ONCE]) < len(some):
+                query = f"SELECT id FROM images WHERE id < ? AND path IN ({_marks('?', some)})"
+                for (old,) in self.connection.execute(query, (ids[0], *some)).fetchall():
+                    self.delete(old)
+                self._insert(ids, some, labels[start : start + _AT_ONCE])
             blobs = chain.from_iterable(
                 zip(ids, map(memoryview, plain[start : start + _AT_ONCE]), strict=True)
             )
-            self._run(f"INSERT INTO vectors VALUES {_marks('(?, ?)', some)}", blobs)
+            self.connection.execute(f"INSERT INTO vectors VALUES {_marks('(?, ?)', some)}", tuple(blobs))
         self._more["indexed"] += len(paths)
 
-    def _run(self, statement: str, values: Iterable[object]) -> list[tuple[int]]:
-        return self.connection.execute(statement, tuple(values)).fetchall()
+    def _insert(self, ids: range, paths: Sequence[bytes], labels: Sequence[str | None]) -> int:
+        """Rows of images without a file, left out where there is one of the path; returns how many came in."""
+        rows = _marks("(?, ?, -1, 0, ?, 'indexed')", paths)
+        columns = "(id, path, size, mtime_ns, label, status)"
+        statement = f"INSERT INTO images {columns} VALUES {rows} ON CONFLICT (path) DO NOTHING"
+        values = chain.from_iterable(zip(ids, paths, labels, strict=True))
+        return self.connection.execute(statement, tuple(values)).rowcount
 
 
 def _marks(one: str, rows: Sequence[object]) -> str:
