@@ -71,7 +71,8 @@ def test_no_step_keeps_what_is_started_from(tmp_path: Path) -> None:
     assert make_recipe(state["recipe"]).steps == 0, "the bundle is made by this recipe"
     assert not same(train(TINY, tmp_path), begun), "the same folder goes on with steps"
     trained = (tmp_path / "checkpoint.pt").read_bytes()
-    train(none, tmp_path)
+    with pytest.raises(InvalidInput, match="another folder"):
+        train(none, tmp_path)
     assert (tmp_path / "checkpoint.pt").read_bytes() == trained, "what was trained is not lost"
 
 

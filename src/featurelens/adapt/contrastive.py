@@ -21,6 +21,7 @@ from featurelens.adapt.monitor import CollapsedRun, Health, knn_accuracy, measur
 from featurelens.adapt.pairs import ImagePairs, Labelled, Pairs
 from featurelens.adapt.precision import autocast
 from featurelens.adapt.recipe import Recipe
+from featurelens.errors import InvalidInput
 
 
 def loss_of(recipe: Recipe, learner: Learner, target: Learner, views: Sequence[Tensor]) -> Tensor:
@@ -85,7 +86,7 @@ def pretrain(
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
     `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there.
     `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
-    Raises CollapsedRun when the run is dead, InvalidInput where memory is too small for the batch.
+    Raises CollapsedRun when the run is dead, InvalidInput where memory is too small for the batch, or `out` holds a longer run.
     """
     torch.manual_seed(recipe.seed)
     learner = Learner(recipe)
@@ -103,6 +104,11 @@ def pretrain(
         say("compiling the network at the first step (half a minute)")
         learner.encoder.compile()
     start = checkpoints.load(out, recipe, learner=learner, average=average, optimizer=optimizer)
+    if start > recipe.steps:
+        raise InvalidInput(
+            f"{out} holds a run of {start} steps, and this one would end at step {recipe.steps}. Give another folder for it "
+            "(--out), or at least as many steps."
+        )
     if start:
         say(f"going on from step {start} of {recipe.steps}")
     stream, augment = pairs(start), Augment(**recipe.augment)
