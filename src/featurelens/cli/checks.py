@@ -61,19 +61,6 @@ def _engine() -> Check:
     return Check("OpenVINO", "ok", done.stdout.strip())
 
 
-def _resizing() -> Check:
-    from featurelens.images.quick import QUICK
-
-    if QUICK:
-        return Check("resizing", "ok", f"cykooz_resizer {_version('cykooz-resizer')}")
-    return Check(
-        "resizing",
-        "note",
-        "by Pillow: right, but images are read more slowly",
-        "pip install cykooz-resizer (where there is no wheel it needs a Rust compiler)",
-    )
-
-
 def _torch_pair() -> Check:
     torch, vision = _version("torch"), _version("torchvision")
     if torch is None:

@@ -46,7 +46,7 @@ def index(
     ] = None,
     device: Device = "auto",
     exact: Annotated[
-        bool, typer.Option(help="Decode and resize bit for bit as Pillow does; several times slower.")
+        bool, typer.Option(help="Decode and resize bit for bit as Pillow does; slower.")
     ] = False,
     max_pixels: Annotated[
         int, typer.Option(help="Skip images of more pixels (a guard against decompression bombs).")

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from featurelens.images.fit import Fit
-from featurelens.images.quick import PILLOW, Fitted, Pixels, resized_part, size_of
+from featurelens.images.parted import PILLOW, Fitted, Pixels, resized_part, size_of
 
 Box = tuple[float, float, float, float]
 _WHOLE_LIMIT = 50_000_000  # pixels; a very long picture is cut before, not after, it is enlarged
