@@ -32,7 +32,6 @@ def run_checks() -> list[Check]:
     return [
         _python(),
         _engine(),
-        _resizing(),
         _torch_pair(),
         *_extras(),
         _processors(),
