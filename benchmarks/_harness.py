@@ -27,6 +27,7 @@ PACKAGES = (
     "usearch",
     "faiss-cpu",
 )
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}  # flag: name, the widest first
 
 
 def alternate(
@@ -86,9 +87,12 @@ def report(name: str, value: Any, target: Any, met: bool, detail: Mapping[str, A
 
 
 def _processor() -> str:
+    """Its name, and the widest vectors that it computes with: without AVX-512 an engine is another contender."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    if not cpuinfo.exists():
+        return platform.processor() or platform.machine()
+    lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+    said = {key.strip(): value.strip() for key, _, value in lines}
+    flags = said.get("flags", "").split()
+    vectors = next((name for flag, name in VECTORS.items() if flag in flags), "")
+    return f"{said.get('model name', platform.machine())} {vectors}".strip()

@@ -20,6 +20,7 @@ def featurelens(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_folder_becomes_a_backbone_that_indexes_it(tmp_path: Path) -> None:
+    from featurelens.adapt.checkpoints import read
     from fixtures.scenes import saved, scene
 
     photos = tmp_path / "photos"
@@ -27,12 +28,13 @@ def test_a_folder_becomes_a_backbone_that_indexes_it(tmp_path: Path) -> None:
         (photos / kind).mkdir(parents=True)
         for n in range(12):
             (photos / kind / f"{n}.jpg").write_bytes(saved(scene(n + 50 * (kind == "b"), 60, 80), "JPEG"))
-    run = ("--out", tmp_path / "run", "--steps", "1", "--bundle", tmp_path / "bundle", "--json")
+    run = ("--out", tmp_path / "run", "--steps", "1", "--seed", "5", "--bundle", tmp_path / "bundle", "--json")
     done = featurelens("pretrain", photos, *run, "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert "started from embedded" in done.stderr
     assert "knn" in done.stderr, "the folders are labels, and the monitor looks at them"
     assert json.loads(done.stdout)["steps"] == 1
+    assert read(tmp_path / "run" / "checkpoint.pt")["recipe"]["seed"] == 5
     done = featurelens("index", photos, "--backbone", f"bundle:{tmp_path / 'bundle'}", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"] == 24

@@ -40,6 +40,9 @@ def pretrain(
             "Default: the recipe's.",
         ),
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of images, augmentation and new weights. Default: the recipe's.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of torch. Default: torch's own.")] = None,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
@@ -70,8 +73,8 @@ def pretrain(
     device = pick_device(device)
     photos = not source.is_file()
     chosen = read_recipe((recipe or FOLDER) if photos else source)
-    if objective:
-        chosen = make_recipe(chosen.to_json() | {"objective": objective})
+    asked = {"objective": objective, "seed": seed}
+    chosen = make_recipe(chosen.to_json() | {k: v for k, v in asked.items() if v is not None})
     chosen = chosen if steps is None else chosen.cut_to(steps)
     origin = start or ("embedded" if photos and recipe is None else "none")
     begin = start_from(None if origin == "none" else origin, chosen, say=say)
