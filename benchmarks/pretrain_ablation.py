@@ -66,7 +66,12 @@ def main() -> None:
                 health = held_aside(learner, source.held, Augment(**recipe.augment), recipe)
                 minutes = (time.perf_counter() - started) / 60
                 lines.append(
-                    [f"{name}, seed {seed}", *figures(learner, sets), f"{health.nearest:.2f}", f"{minutes:.1f}"]
+                    [
+                        f"{name}, seed {seed}",
+                        *figures(learner, sets),
+                        f"{health.nearest:.2f}",
+                        f"{minutes:.1f}",
+                    ]
                 )
                 print(lines[-1], flush=True)
     heads = [f"{name} {what}" for name in sets for what in ("mAP", "1-NN")]

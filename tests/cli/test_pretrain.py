@@ -28,7 +28,17 @@ def test_a_folder_becomes_a_backbone_that_indexes_it(tmp_path: Path) -> None:
         (photos / kind).mkdir(parents=True)
         for n in range(12):
             (photos / kind / f"{n}.jpg").write_bytes(saved(scene(n + 50 * (kind == "b"), 60, 80), "JPEG"))
-    run = ("--out", tmp_path / "run", "--steps", "1", "--seed", "5", "--bundle", tmp_path / "bundle", "--json")
+    run = (
+        "--out",
+        tmp_path / "run",
+        "--steps",
+        "1",
+        "--seed",
+        "5",
+        "--bundle",
+        tmp_path / "bundle",
+        "--json",
+    )
     done = featurelens("pretrain", photos, *run, "--threads", "1")
     assert done.returncode == 0, done.stderr
     assert "started from embedded" in done.stderr
