@@ -9,9 +9,17 @@ import numpy as np
 from PIL import Image
 
 from featurelens.images.fit import Fit
-from featurelens.images.parted import PILLOW, Fitted, Pixels, resized_part, size_of
+from featurelens.shapes import UInt8
 
-Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+Pixels = UInt8[np.ndarray, "row col *rgb"]  # grey or RGB
+Fitted = UInt8[np.ndarray, "fit_row fit_col *rgb"]
+PILLOW = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 _WHOLE_LIMIT = 50_000_000  # pixels; a very long picture is cut before, not after, it is enlarged
 
 
@@ -51,12 +59,14 @@ def resize(
     the geometry, and the rectangle `valid` that the original's edges have in them. Where `crop_pct` is above 1
     the rim is black.
     """
-    width, height = size or size_of(picture)
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    width, height = size or image.size
     new_width, new_height = resized_size(width, height, fit)
     across, down = _axis(new_width, fit.cols), _axis(new_height, fit.rows)
     left, top, right, bottom = valid or (0.0, 0.0, float(width), float(height))
     x, y = _part(left, right, across, new_width), _part(top, bottom, down, new_height)
-    cut = resized_part(picture, (across.length, down.length), fit.interpolation, (x[0], y[0], x[1], y[1]))
+    box = (x[0], y[0], x[1], y[1])
+    cut = np.asarray(image.resize((across.length, down.length), PILLOW[fit.interpolation], box=box))
     if cut.shape[:2] == (fit.rows, fit.cols):
         return cut
     target = np.zeros((fit.rows, fit.cols, *cut.shape[2:]), np.uint8)
