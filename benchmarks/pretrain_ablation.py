@@ -57,6 +57,7 @@ def main() -> None:
                 continue
             for seed in range(SEEDS if name == "everything" else 1):
                 recipe = replace(base, seed=seed, mixture=base.mixture | mixture)
+                torch.compiler.reset()  # it compiles eight networks, then no more
                 started = time.perf_counter()
                 source = procedural(recipe, device=o.device)
                 learner = pretrain(

@@ -8,6 +8,7 @@ const AHEAD = 1.2;          // how many screens beyond the sight are kept filled
 const FIRST_MS = 200;       // so long what lies beyond the sight waits for what is in it
 const FOOT = 70;            // pixels at the bottom that a phone's navigation covers
 const FAST = 6;             // pixels a millisecond from which on pictures wait until it slows down
+const AT_ONCE = 16;         // tiles beyond the sight that are filled within one frame
 
 export class VirtualGrid {
   /**
@@ -118,7 +119,16 @@ export class VirtualGrid {
     const to = clampRow(layout, rowAt(layout, real + high * (1 + ahead))) + 1;
     const [first, last] = [layout.firstOf(from), Math.min(source.count, layout.firstOf(to))];
     for (const index of [...this.used.keys()]) if ((index < first || index >= last) && index !== this.pinned()) this.release(index);
-    for (let index = first; index < last; index += 1) this.place(index, shift, moved, hasty);
+    const seen = layout.firstOf(clampRow(layout, rowAt(layout, real)));
+    const unseen = layout.firstOf(clampRow(layout, rowAt(layout, real + high)) + 1);
+    let left = AT_ONCE;
+    for (let index = first; index < last; index += 1) {
+      if ((index < seen || index >= unseen) && !moved && this.isToFill(index, hasty)) {
+        if (!left) { this.soon(); continue; }
+        left -= 1;
+      }
+      this.place(index, shift, moved, hasty);
+    }
     this.placeDivider(shift);
     this.need(first, last, hasty);
     if (last >= source.count && source.count) this.onend();
@@ -130,7 +140,13 @@ export class VirtualGrid {
     return this.box.contains(document.activeElement) ? this.active : -1;
   }
 
+  isToFill(index, hasty) {
+    const tile = this.used.get(index);
+    return !tile || (tile.hasty && !hasty);
+  }
+
   place(index, shift, moved, hasty) {
+    const toFill = moved || this.isToFill(index, hasty);
     let tile = this.used.get(index);
     const fresh = !tile;
     if (fresh) {
@@ -142,7 +158,7 @@ export class VirtualGrid {
       const { col, y } = this.layout.placeOf(index);
       tile.root.style.transform = `translate(${col * (this.layout.width + this.gap)}px, ${y + shift}px)`;
     }
-    if (fresh || moved || (tile.hasty && !hasty)) this.showIn(tile, index, hasty);
+    if (toFill) this.showIn(tile, index, hasty);
   }
 
   showIn(tile, index, hasty) {
