@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from featurelens.images.samples import make_samples
 from featurelens.search import Gallery
@@ -16,6 +16,8 @@ from featurelens.web.app import make_app
 from fixtures.serving import serving
 from fixtures.vast_service import vast_service
 from fixtures.watched import chromium, launch
+
+expect.set_options(timeout=20_000)  # milliseconds; a busy machine is no fault of the page's
 
 
 @pytest.fixture(scope="session")
