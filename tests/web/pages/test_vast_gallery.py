@@ -85,8 +85,11 @@ def test_the_watch_sees_a_long_task(browser: Browser, vast: str) -> None:
         page.wait_for_selector("#legend li")
         with traced(browser, page) as tasks:
             page.evaluate(SCROLL, {"steps": 30, "by": 0})
-            page.evaluate("() => { const end = performance.now() + 400; while (performance.now() < end); }")
-        assert over_50(tasks)
+            for _ in range(3):
+                page.evaluate(
+                    "() => { const end = performance.now() + 400; while (performance.now() < end); }"
+                )
+        assert over_50(tasks), f"the longest of {len(tasks)} took {max(tasks)} ms"
 
 
 def test_a_lasso_takes_what_lies_within(browser: Browser, vast: str) -> None:
