@@ -79,7 +79,7 @@ def test_a_file_that_is_not_the_embedded_network_is_named(tmp_path: Path) -> Non
         recovered(tmp_path / "other.onnx")
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("name", ["test_resnet", pytest.param("test_vit", marks=pytest.mark.slow)])
 def test_any_timm_network_goes_on_and_is_a_backbone_again(name: str, photos: Path, tmp_path: Path) -> None:
     import timm
     from timm.models import save_for_hf

@@ -70,7 +70,7 @@ def test_a_wrong_label_is_seen_by_the_comparison():
     assert np.abs(shift).max() > 1e-3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.01, 100))
 def test_rotation_scale_order_and_class_names_change_nothing(seed, scale):
     features, labels = clustered(n=60, d=8, classes=4, seed=seed)
@@ -85,8 +85,7 @@ def test_rotation_scale_order_and_class_names_change_nothing(seed, scale):
         lambda f, y: silhouette(f, y).value,
         lambda f, y: silhouette(f, y, metric="euclidean").value,
         lambda f, y: class_distances(f, y).value,
-        lambda f, y: retrieval(f, y)["mAP"].value,
-        lambda f, y: retrieval(f, y)["precision@5"].value,
+        lambda f, y: [found.value for found in retrieval(f, y, ks=(5,)).values()],
     ):
         assert measure(moved, renamed) == pytest.approx(measure(features, labels), abs=1e-6)
 
@@ -142,14 +141,15 @@ def test_precisions_equal_pytorch_metric_learning():
 
 
 def test_shuffled_labels_fall_to_the_stated_chance():
-    features, labels = clustered(n=400)
+    features, labels = clustered(n=250)
     random = np.random.default_rng(1)
+    real = retrieval(features, labels)
     runs = [retrieval(features, random.permutation(labels)) for _ in range(20)]
     for name in ("mAP", "mAP@R", "R-precision", "precision@1", "precision@10"):
         values = [run[name].value for run in runs]
         spread = 4 * np.std(values) / np.sqrt(len(values))
         assert runs[0][name].chance == pytest.approx(np.mean(values), abs=spread)
-        assert retrieval(features, labels)[name].value > runs[0][name].chance + 0.1
+        assert real[name].value > runs[0][name].chance + 0.1
 
 
 def test_more_noise_lowers_every_quality():

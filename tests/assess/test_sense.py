@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
 from featurelens.assess import (
+    Measure,
     alignment,
     class_distances,
     few_shot,
@@ -20,14 +21,25 @@ from featurelens.assess import (
 )
 
 PLAIN = ("embedded", "classic:hog", "classic:colour")
+
+
+@cache
+def _ranked(rows: bytes, dim: int, labels: tuple[object, ...]) -> dict[str, Measure]:
+    return retrieval(np.frombuffer(rows, np.float32).reshape(-1, dim), labels)
+
+
+def ranked(name, features, labels):
+    """One measure of retrieval; all of them are computed once for a set, whoever asks."""
+    return _ranked(
+        features.astype(np.float32).tobytes(), features.shape[1], tuple(np.asarray(labels).tolist())
+    )[name]
+
+
 QUALITY = {
     "linear probe": partial(linear_probe, grid=(1.0, 10.0)),
     "kNN": lambda f, y: knn_probe(f, y, ks=(10,))[10],
     "few shots": lambda f, y: few_shot(f, y, shots=(8,))[8],
-    "mAP": lambda f, y: retrieval(f, y)["mAP"],
-    "mAP@R": lambda f, y: retrieval(f, y)["mAP@R"],
-    "R-precision": lambda f, y: retrieval(f, y)["R-precision"],
-    "precision@10": lambda f, y: retrieval(f, y)["precision@10"],
+    **{name: partial(ranked, name) for name in ("mAP", "mAP@R", "R-precision", "precision@10")},
     "silhouette": silhouette,
     "class distances": class_distances,
     "alignment": alignment,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -15,6 +16,7 @@ def examples(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_blocks_page(tmp_path: Path) -> None:
     first, second = examples("blocks.md")
     first = first.replace("pretrained=True", "pretrained=False").replace("size=224", "size=64")

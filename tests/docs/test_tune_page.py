@@ -16,6 +16,7 @@ from fixtures.torch_nets import local_dir
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tune.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path: Path) -> None:
     draw_classes(tmp_path / "photos")
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

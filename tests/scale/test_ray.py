@@ -71,7 +71,7 @@ def test_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("where", ["s3://index/g.lance", "g.lance"])
+@pytest.mark.parametrize("where", [pytest.param("s3://index/g.lance", marks=pytest.mark.slow), "g.lance"])
 def test_an_index_that_three_nodes_build_gives_the_hits_of_one_machine(
     tmp_path: Path, cluster, where: str
 ) -> None:

@@ -206,13 +206,10 @@ def finished_early(history: Sequence[Epoch], patience: int) -> bool:
 
 @torch.no_grad()
 def predict(course: Course, rows: Sequence[int], tuning: Tuning) -> Float32[np.ndarray, "row target"]:
-    """Class scores of images, without augmentation, in eval mode and single precision; the modes of before are put back."""
-    modes = [(part, part.training) for part in course.module.modules()]
-    course.module.eval()
+    """Class scores of images, without augmentation, in eval mode and single precision."""
     order = [list(rows[i : i + tuning.batch_size]) for i in range(0, len(rows), tuning.batch_size)]
-    found = [course.forward(x).float().cpu().numpy() for x in course.lessons.batches(order)]
-    for part, mode in modes:
-        part.training = mode
+    with in_eval(course.module):
+        found = [course.forward(x).float().cpu().numpy() for x in course.lessons.batches(order)]
     return np.concatenate(found) if found else np.empty((0, course.classes), np.float32)
 
 
@@ -238,6 +235,18 @@ def seed_of(*numbers: int) -> int:
 
 def copied(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+@contextmanager
+def in_eval(module: nn.Module) -> Iterator[None]:
+    """Every part in eval mode; afterwards each in its own mode again."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 @contextmanager

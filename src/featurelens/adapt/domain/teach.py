@@ -22,7 +22,7 @@ from featurelens.adapt.mishaps import check_finite
 from featurelens.adapt.plan import apply_plan
 from featurelens.adapt.precision import autocast
 from featurelens.adapt.schedule import factor, set_rates
-from featurelens.adapt.training import copied, make_optimizer, own_chance, seed_of
+from featurelens.adapt.training import copied, in_eval, make_optimizer, own_chance, seed_of
 from featurelens.adapt.tune_state import load_state, save_state
 from featurelens.shapes import Float, Float32, Int64
 
@@ -217,15 +217,12 @@ def _look(both: Both, *, only_target: bool = False) -> Seen:
     some = np.sort(random.permutation(domains.teach)[:MOST_TEACH])
     parts: Sequence[Any] = (domains.target, some, domains.held)
     rows = [row for part in (parts[:1] if only_target else parts) for row in part.tolist()]
-    modes = [(part, part.training) for part in both.module.modules()]
-    both.module.eval()
     features, logits = [], []
-    for x in both.lessons.batches([rows[i : i + size] for i in range(0, len(rows), size)]):
-        found = both.features(x)
-        logits.append(both.logits(found).float().cpu().numpy())
-        features.append(found.float().cpu().numpy())
-    for part, mode in modes:
-        part.training = mode
+    with in_eval(both.module):
+        for x in both.lessons.batches([rows[i : i + size] for i in range(0, len(rows), size)]):
+            found = both.features(x)
+            logits.append(both.logits(found).float().cpu().numpy())
+            features.append(found.float().cpu().numpy())
     f, scores = np.concatenate(features), np.concatenate(logits)
     m, a = len(domains.known), 0 if only_target else len(some)
     return Seen(f[:m], scores[:m], f[m : m + a], domains.codes[some[:a]], f[m + a :], scores[m + a :])
