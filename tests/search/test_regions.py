@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from featurelens.errors import BackboneError, InvalidInput
+from featurelens.images.fit import Fit
+from featurelens.images.resize import resize
 from featurelens.search import Gallery, regions, search_region, tokens
 from featurelens.search.windows import scaling, window_scores
 from fixtures.copied import photo
@@ -113,6 +117,41 @@ def test_a_file_that_is_gone_is_left_out(tmp_path, query):
         gallery.update()
         (tmp_path / "1.png").unlink()
         assert {one.hit.name for one in search_region(gallery, query, THING)} == {"0.png", "2.png"}
+
+
+def square_first(pixels, box, fit):
+    """The slow twin: the whole box, its rim repeated, before it is made small."""
+    rows, cols = pixels.shape[:2]
+    row = np.arange(round(box[1] * rows), round(box[3] * rows))
+    col = np.arange(round(box[0] * cols), round(box[2] * cols))
+    whole = pixels[np.clip(row, 0, rows - 1)[:, None], np.clip(col, 0, cols - 1)[None]]
+    return resize(whole, dataclasses.replace(fit, mode="squash", crop_pct=1.0))
+
+
+@pytest.mark.parametrize("shape", [(120, 160), (160, 120), (40, 400), (350, 30)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_a_part_is_as_if_its_rim_had_been_repeated_first(shape, interpolation):
+    pixels, fit = np.asarray(photo(3, *shape)), Fit(64, 48, interpolation=interpolation)
+    rows, cols = shape
+    for side, middle in itertools.product((0.1, 0.5, 1, 4), (0.1, 0.5, 0.9)):
+        x, y = side * max(shape) / 2 / cols, side * max(shape) / 2 / rows
+        box = (middle - x, middle - y, middle + x, middle + y)
+        apart = np.abs(tokens.fitted(pixels, box, fit).astype(int) - square_first(pixels, box, fit))
+        assert apart.max() <= 12, (side, middle)  # of high pictures the rows come first, and round first
+        assert apart.mean() < 0.3, (side, middle)
+
+
+def test_a_long_picture_costs_no_more_than_it_holds(gallery):
+    """Round a picture of 1 : 30, the square four times as long has 480 times its pixels, more than the limit."""
+    long = np.asarray(photo(0, 3000, 100))
+    search_region(gallery, long, (0, 0, 1, 1))  # what is loaded once is loaded
+    tracemalloc.start()
+    try:
+        assert search_region(gallery, long, (0, 0, 1, 1), k=3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 * long.nbytes, f"{peak:,} bytes"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (4, 4), (8, 8)])

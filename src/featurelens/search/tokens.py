@@ -7,15 +7,19 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import BackboneError, ImageError
 from featurelens.features.durable import write_file
 from featurelens.features.extract import usable_cores
 from featurelens.images.decode import decode
+from featurelens.images.fit import Fit
+from featurelens.images.resize import PILLOW
 from featurelens.shapes import Float, UInt8
 
 FOLDER = "maps"
@@ -71,8 +75,7 @@ class TokenMaps:
         self, pixels: UInt8[np.ndarray, "row col 3"], boxes: Sequence[Box]
     ) -> Float[np.ndarray, "tile channel grid_row grid_col"]:
         """The maps of parts of a picture in memory; a box may reach beyond the rim, where the rim is repeated."""
-        fitted = np.stack([decode(cut(pixels, box), fit=self._fit).pixels for box in boxes])
-        return self._backbone.maps(fitted)
+        return self._backbone.maps(np.stack([fitted(pixels, box, self._fit) for box in boxes]))
 
     def _of_file(
         self, path: Path, digest: bytes | None
@@ -97,7 +100,7 @@ class TokenMaps:
         """The squares and their pixels; decoded no larger than the squares need."""
         whole = decode(path, max_pixels=self._max_pixels)
         boxes = squares(whole.width / whole.height)
-        return boxes, np.stack([decode(cut(whole.pixels, box), fit=self._fit).pixels for box in boxes])
+        return boxes, np.stack([fitted(whole.pixels, box, self._fit) for box in boxes])
 
     def _place(self, digest: bytes | None) -> Path | None:
         if self._folder is None or not digest:
@@ -107,14 +110,53 @@ class TokenMaps:
 
 
 def cut(pixels: UInt8[np.ndarray, "row col 3"], box: Box) -> UInt8[np.ndarray, "part_row part_col 3"]:
-    """The part of a picture inside a box; what lies beyond the rim repeats the rim."""
+    """The part of a picture inside a box that lies in it, a pixel at least."""
     rows, cols = pixels.shape[:2]
+    left, right = _ends(box[0], box[2], cols)
+    top, bottom = _ends(box[1], box[3], rows)
+    return np.ascontiguousarray(pixels[min(top, rows - 1) : bottom, min(left, cols - 1) : right])
+
+
+def fitted(
+    pixels: UInt8[np.ndarray, "row col 3"], box: Box, fit: Fit
+) -> UInt8[np.ndarray, "fit_row fit_col 3"]:
+    """The part of a picture inside a box at the size of `fit`; what lies beyond the rim repeats the rim.
+
+    The longer side comes first, and most of what lies beyond is added when it is small: round a long picture the
+    box may have a hundred times the picture's pixels.
+    """
+    longer = int(pixels.shape[1] >= pixels.shape[0])
+    for axis in (longer, 1 - longer):
+        pixels = _along(pixels, axis, box[1 - axis], box[3 - axis], fit)
+    return pixels
+
+
+def _along(pixels: np.ndarray, axis: int, low: float, high: float, fit: Fit) -> np.ndarray:
+    """One side of `fitted`: the stretch from `low` to `high`, of as many pixels as `fit` has there."""
+    length, target = pixels.shape[axis], (fit.rows, fit.cols)[axis]
+    first, last = _ends(low, high, length)
+    step = (last - first) / target  # the picture's pixels in one of the target
+    reach = ceil(4 * max(1, 1 / step))  # of the target's pixels; no filter sees further: beyond is only rim
+    start = min(max(floor(-first / step) - reach, 0), target - 1)
+    stop = max(min(ceil((length - first) / step) + reach, target), start + 1)
+    begin, end = first + start * step, first + stop * step
+    at, until = floor(begin + 1e-6), ceil(end - 1e-6)
+    part = Image.fromarray(pixels.take(np.clip(np.arange(at, until), 0, length - 1), axis))
+    size, box = list(part.size), [0.0, 0.0, *map(float, part.size)]
+    side = 1 - axis  # Pillow has the width first
+    size[side], box[side], box[2 + side] = stop - start, max(begin - at, 0.0), min(end - at, until - at)
     left, top, right, bottom = box
-    row = np.arange(round(top * rows), max(round(top * rows) + 1, round(bottom * rows)))
-    col = np.arange(round(left * cols), max(round(left * cols) + 1, round(right * cols)))
-    if row[0] >= 0 and col[0] >= 0 and row[-1] < rows and col[-1] < cols:
-        return np.ascontiguousarray(pixels[row[0] : row[-1] + 1, col[0] : col[-1] + 1])
-    return pixels[np.clip(row, 0, rows - 1)[:, None], np.clip(col, 0, cols - 1)[None]]
+    shrunk = np.asarray(
+        part.resize((size[0], size[1]), PILLOW[fit.interpolation], (left, top, right, bottom))
+    )
+    pad = [(0, 0)] * 3
+    pad[axis] = start, target - stop
+    return np.pad(shrunk, pad, mode="edge")
+
+
+def _ends(low: float, high: float, length: int) -> tuple[int, int]:
+    first = round(low * length)
+    return first, max(first + 1, round(high * length))
 
 
 def _keep(path: Path, boxes: list[Box], maps: np.ndarray) -> None:
