@@ -1,8 +1,10 @@
 // Long work on the server: start it, follow it, say how far it is.
-import { address, get, post } from "./api.js";
+import { get, post } from "./api.js";
 import { count, duration } from "./format.js";
 
 const NAMES = { index: "Indexing", assess: "Assessing", layout: "Laying out the map", duplicates: "Looking for duplicates", units: "Looking at units", concepts: "Learning concepts" };
+const EVERY = 1000; // milliseconds from an answer to the next look
+const SOON = 200; // the first look: much is done at once
 const FINAL = new Set(["done", "failed", "cancelled"]);
 
 export const jobName = (kind) => NAMES[kind] || kind;
@@ -19,25 +21,32 @@ export async function startJob(kind, options = {}) {
   }
 }
 
-/** Call `onchange` with the job as it goes on and `onend` with its last state; returns a function that stops. */
+/**
+ * Call `onchange` with the job as it goes on and `onend` with its last state; returns a function that stops.
+ *
+ * The job is asked for again and again, while the page is seen: a stream of events would hold one of the six
+ * connections that a browser has for all pages of the service together.
+ */
 export function follow(id, onchange, onend = () => {}) {
-  const source = new EventSource(address(`/jobs/${id}/events`));
   let timer = 0;
-  const stop = () => { source.close(); clearTimeout(timer); };
-  const see = (job) => {
-    if (!isOver(job)) return onchange(job);
-    stop();
-    onchange(job);
-    return onend(job);
-  };
-  source.onmessage = (event) => see(JSON.parse(event.data));
-  // A proxy may cut the stream: then the state is asked for now and again until it is over.
-  source.onerror = () => {
-    source.close();
-    clearTimeout(timer);
-    timer = setTimeout(() => get(`/jobs/${id}`).then((job) => { see(job); if (!isOver(job)) source.onerror(); }, () => source.onerror()), 1500);
-  };
-  addEventListener("pagehide", stop, { once: true });
+  let going = true;
+  const stop = () => { going = false; clearTimeout(timer); document.removeEventListener("visibilitychange", seen); };
+  const next = (wait) => { clearTimeout(timer); if (going && !document.hidden) timer = setTimeout(look, wait); };
+  const seen = () => next(0);
+  async function look() {
+    const job = await get(`/jobs/${id}`).catch(() => null);   // no answer now, perhaps the next time
+    if (!going) return;
+    if (job && isOver(job)) {
+      stop();
+      onchange(job);
+      onend(job);
+      return;
+    }
+    if (job) onchange(job);
+    next(EVERY);
+  }
+  document.addEventListener("visibilitychange", seen);
+  next(SOON);
   return stop;
 }
 

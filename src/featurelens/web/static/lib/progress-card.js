@@ -6,11 +6,12 @@ import { follow, isOver, jobName, progressText } from "./jobs.js";
 
 const CHIPS = { queued: ["", "waiting"], running: ["good", "running"], done: ["good", "done"], failed: ["bad", "failed"], cancelled: ["care", "stopped"] };
 
-/** The card of a job, which follows it until it ends; `onend(job)` once. */
+/** The card of a job, which follows it until it ends or the card is taken away; `onend(job)` once. */
 export function progressCard(job, { onend = () => {}, tag = "div" } = {}) {
   const card = el(tag, { class: "card job" });
   draw(card, job);
-  if (!isOver(job)) follow(job.id, (now) => draw(card, now), (last) => { draw(card, last); onend(last); });
+  if (isOver(job)) return card;
+  const stop = follow(job.id, (now) => (card.isConnected ? draw(card, now) : stop()), (last) => { if (card.isConnected) onend(last); });
   return card;
 }
 
