@@ -38,6 +38,9 @@ NAMES = [
     "ä/b",
     "a\nb",
     "b&&a~~",
+    "[b] a?*/b",
+    "[b]/a",
+    "b*/a",
     "caf\udce9",
 ]
 LABELS = [None, "a", "it's"]
@@ -69,12 +72,33 @@ def both(
 @example(path="a[b*", label=None)
 @example(path="a[^b*", label=None)
 @example(path="a[z-a]*", label=None)
+@example(path="/b*", label=None)
+@example(path="b*/", label=None)
+@example(path="[b]", label=None)
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_as_sqlite_finds(both: tuple[Table, sqlite3.Connection], path: str | None, label: str | None) -> None:
     table, connection = both
     expected = ids_where(connection, path, label).tolist()
     found = table.latest().to_table(columns=["id"], filter=where(path, label)).column("id").to_pylist()
     assert sorted(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("[b] a?*", {"[b] a?*/b"}),
+        ("[b]", {"[b]/a", "b"}),  # the folder, and the glob
+        ("b*/", {"b*/a"}),
+        ("a[b]", {"a[b]", "ab"}),
+    ],
+)
+def test_a_folder_is_found_by_its_name_whatever_is_in_it(
+    both: tuple[Table, sqlite3.Connection], path: str, expected: set[str]
+) -> None:
+    table, connection = both
+    found = table.latest().to_table(columns=["path"], filter=where(path, None)).column("path").to_pylist()
+    assert {called(one) for one in found} == expected
+    assert {NAMES[one - 1] for one in ids_where(connection, path, None)} == expected
 
 
 def test_names_come_back(both: tuple[Table, sqlite3.Connection]) -> None:

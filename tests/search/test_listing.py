@@ -25,6 +25,18 @@ def test_pages_are_slices_of_the_gallery_by_name(tmp_path):
         assert listing.contents.folders == ("a", "b")
 
 
+def test_every_folder_is_a_filter_by_its_name(tmp_path):
+    """As the page sends it: the name is no pattern."""
+    for at, name in enumerate(("[old] photos", "who?", "2*3", "plain")):
+        draw_many(tmp_path / name / "below", 2, first=2 * at)
+    with filled(tmp_path) as gallery:
+        listing = Listing(gallery)
+        for folder in listing.contents.folders:
+            total, some = listing.page(path=folder)
+            assert total == 2, folder
+            assert all(hit.name.startswith(folder) for hit in some)
+
+
 def test_images_by_id_and_by_name(tmp_path):
     draw_many(tmp_path, 3)
     with filled(tmp_path) as gallery:

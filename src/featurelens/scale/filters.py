@@ -21,16 +21,16 @@ def where(path: str | None, label: str | None) -> str:
     parts = [HAVE_VECTORS]
     if label is not None:
         parts.append(f"label = {literal(storable(label))}")
-    if path is not None and any(c in path for c in _WILD):
-        fixed = path[: min(path.index(c) for c in _WILD if c in path)]
-        if fixed:  # the index finds these; the pattern is then tried on few
-            parts.append(f"starts_with(path, {literal(spelt(fixed))})")
-        if path != fixed + "*":
-            pattern = _pattern(spelt(path))
-            parts.append("false" if pattern is None else f"regexp_like(path, {literal(pattern)})")
-    elif path is not None:
+    if path is not None:
         whole = spelt(path.strip("/"))
-        parts.append(f"(path = {literal(whole)} OR starts_with(path, {literal(whole + '/')}))")
+        ways = [f"path = {literal(whole)}", f"starts_with(path, {literal(whole + '/')})"]
+        fixed = "" if path[:1] == "/" else path[: min((path.index(c) for c in _WILD if c in path), default=0)]
+        if fixed:  # the index finds these; the rest is then tried on few
+            parts.append(f"starts_with(path, {literal(spelt(fixed))})")
+        if any(c in path for c in _WILD) and (pattern := _pattern(spelt(path))) is not None:
+            ways.append(f"regexp_like(path, {literal(pattern)})")
+        if not fixed or path != fixed + "*":
+            parts.append(f"({' OR '.join(ways)})")
     return " AND ".join(parts)
 
 

@@ -72,20 +72,21 @@ def features_of(connection: sqlite3.Connection, snapshot: Snapshot, spec: Spec) 
 def ids_where(connection: sqlite3.Connection, path: str | None, label: str | None) -> Int[np.ndarray, " row"]:
     """The ids of indexed images under a path pattern and with a label, ascending.
 
-    The pattern is a glob over the whole relative name (`*` also takes '/'); without `*`, `?` or `[` it
-    is a file or a folder with all below.
+    The pattern is a file or a folder with all below, by its own name; with `*`, `?` or `[` in it, it is also a glob
+    over the whole relative name (`*` also takes '/').
     """
     where, values = ["status = 'indexed'"], []
     if label is not None:
         where.append("label = ?")
         values.append(storable(label))
-    if path is not None and any(c in path for c in "*?["):
-        where.append("CAST(path AS TEXT) GLOB CAST(? AS TEXT)")
-        values.append(os.fsencode(path))
-    elif path is not None:
+    if path is not None:
         whole = os.fsencode(path.strip("/"))
-        where.append("(path = ? OR substr(path, 1, ?) = ?)")
+        ways = ["path = ?", "substr(path, 1, ?) = ?"]
         values += [whole, len(whole) + 1, whole + b"/"]
+        if any(c in path for c in "*?["):
+            ways.append("CAST(path AS TEXT) GLOB CAST(? AS TEXT)")
+            values.append(os.fsencode(path))
+        where.append(f"({' OR '.join(ways)})")
     query = f"SELECT id FROM images WHERE {' AND '.join(where)} ORDER BY id"
     return np.fromiter((row[0] for row in connection.execute(query, values)), np.int64)
 
