@@ -14,7 +14,7 @@ ALL    := lab,export,clip,text,sound,heif,table,maps,demo,scale,otel
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.base  ## index the demo photos (or IMAGES=DIR) and search them
-	@$(BIN)/featurelens demo $(if $(IMAGES),--images "$(IMAGES)")
+	@$(BIN)/featurelens demo $(if $(IMAGES),--images "$(patsubst ~/%,$(HOME)/%,$(IMAGES))")
 
 test: lint quick slow  ## everything that CI runs
 

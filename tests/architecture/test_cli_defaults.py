@@ -83,7 +83,9 @@ DIFFERS_ON_PURPOSE = {
 
 # The see commands name a network that their functions are given loaded; its layer and image are arguments there.
 DIFFERS_ON_PURPOSE |= {
-    (c, o) for c in ("explain", "maps", "visualize", "units") for o in ("backbone", "image", "layer")
+    (c, o)
+    for c in ("layers", "explain", "maps", "visualize", "units")
+    for o in ("backbone", "image", "layer")
 }
 # A text with commas there; a recipe already read and a device already picked here.
 DIFFERS_ON_PURPOSE |= {("extract", "layers"), ("pretrain", "recipe"), ("pretrain", "device")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
-from featurelens.cli.terminal import interruptible, notice, print_json, say
+from featurelens.cli.terminal import interruptible, notice, print_json, quoted, say
 
 if TYPE_CHECKING:
     from featurelens.adapt.domain.adapting import Adapting
@@ -97,13 +97,9 @@ def adapt(
 ) -> None:
     """Adapt a backbone from the labelled images of SOURCE to the other kind of image in TARGET."""
     given = dict(locals())
-    try:
-        from featurelens.adapt.domain.adapting import Adapting
-        from featurelens.cli import adapting_run as run
-    except ModuleNotFoundError as error:
-        from featurelens.errors import MissingExtra
+    from featurelens.adapt.domain.adapting import Adapting
+    from featurelens.cli import adapting_run as run
 
-        raise MissingExtra(error.name or "torch", "lab", "Domain adaptation") from error
     adapting: Adapting = Adapting(**{name: given[name] for name in Adapting.__dataclass_fields__})
     net = run.load(backbone, device=device, pretrained=pretrained, weights=weights)
     folder = out or target / ".featurelens" / "adapt"
@@ -126,4 +122,4 @@ def adapt(
     for text in adapted.warnings:
         run.warn(text)
     notice(f"Result:  {folder} (MODEL_CARD.md, metrics.json, shift.json, tried.csv, predictions.csv)")
-    notice(f"Use it:  featurelens index PHOTOS --backbone {name}")
+    notice(f"Use it:  featurelens index PHOTOS --backbone {quoted(name)}")

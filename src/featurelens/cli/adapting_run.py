@@ -177,9 +177,7 @@ def show_result(adapted: Adapted, shifts: Mapping[str, Shift]) -> None:
 
 def warn(text: str) -> None:
     """One warning on stderr."""
-    from rich.markup import escape
-
-    notice(f"[bold yellow]Mind:[/] {escape(text)}")
+    notice(text, mark="Mind:", style="bold yellow")
 
 
 def _best_of_each(adapted: Adapted) -> list[Checkpoint]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featurelens.cli.terminal import notice, print_json, progress_bar, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, quoted, show
 from featurelens.wording import printable
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _right_first(gallery: Gallery) -> float:
 def _how_to_go_on(folder: Path, query: str, page: Path) -> None:
     print(
         f"\nSee it:          {page.resolve().as_uri()}"
-        f"\nSearch again:    .venv/bin/featurelens search {folder / query} --open"
-        f"\nIn the browser:  .venv/bin/featurelens serve {folder} --open"
+        f"\nSearch again:    .venv/bin/featurelens search {quoted(folder / query)} --open"
+        f"\nIn the browser:  .venv/bin/featurelens serve {quoted(folder)} --open"
         "\nYour own photos: make demo IMAGES=~/Pictures"
         "\n             or: .venv/bin/featurelens index ~/Pictures"
         "\nAll commands:    .venv/bin/featurelens --help"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featurelens.cli.csv_file import write_csv
 from featurelens.cli.options import GalleryFolder, Json
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 from featurelens.wording import printable
@@ -52,7 +53,7 @@ def duplicates(
                 on_progress=lambda now: advance(now.done, now.total),
             )
     if csv is not None:
-        _write_csv(csv, found)
+        write_csv(csv, _csv_rows(found))
         notice(f"Wrote {csv}")
     if as_json:
         print_json({"gallery": opened.folder, "groups": [_group_json(group) for group in found]})
@@ -89,28 +90,13 @@ def _print(found: Sequence[DuplicateGroup]) -> None:
     show(table)
 
 
-def _write_csv(file: Path, found: Sequence[DuplicateGroup]) -> None:
+def _csv_rows(found: Sequence[DuplicateGroup]) -> Iterator[list[Any]]:
     """One line per image; a name that a spreadsheet would run as a formula is written as text."""
-    import csv
-
-    from featurelens.features.durable import write_file
-
-    def lines() -> list[list[Any]]:
-        rows: list[list[Any]] = [["group", "kind", "what", "name", "similarity", "width", "height"]]
-        for number, group in enumerate(found, 1):
-            for hit, how in zip(group.members, group.how, strict=True):
-                name = "'" + printable(hit.name) if hit.name[:1] in "=+-@" else printable(hit.name)
-                rows.append([number, group.kind, how, name, f"{hit.similarity:.4f}", hit.width, hit.height])
-        return rows
-
-    def write(raw: Any) -> None:
-        import io
-
-        text = io.TextIOWrapper(raw, encoding="utf-8", newline="", write_through=True)
-        csv.writer(text).writerows(lines())
-        text.detach()
-
-    write_file(file, write)
+    yield ["group", "kind", "what", "name", "similarity", "width", "height"]
+    for number, group in enumerate(found, 1):
+        for hit, how in zip(group.members, group.how, strict=True):
+            name = "'" + printable(hit.name) if hit.name[:1] in "=+-@" else printable(hit.name)
+            yield [number, group.kind, how, name, f"{hit.similarity:.4f}", hit.width, hit.height]
 
 
 def _group_json(group: DuplicateGroup) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featurelens.cli.options import BackboneName, Device, Json
+from featurelens.cli.options import Device, Json
 from featurelens.cli.terminal import notice, print_json, say, show
 
 if TYPE_CHECKING:
@@ -24,7 +24,15 @@ def explain(
         str | None,
         typer.Option(help="Explain where these words apply; the backbone must take text (clip:, openclip:)."),
     ] = None,
-    backbone: BackboneName = "embedded",
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            "-b",
+            help="Network to use, by any name that 'featurelens index' takes. Default: embedded with --against, else "
+            "resnet18.",
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +68,7 @@ def explain(
     """Show where in IMAGE the network's answer comes from, where it and another one are alike, or where words apply."""
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"'{out}' must end in .png", param_hint="--out")
+    backbone = backbone or ("embedded" if against or text is not None else "resnet18")
     if text is not None:
         if against or target or check or option or method not in (None, "similarity"):
             raise typer.BadParameter("it goes with --backbone and --out only", param_hint="--text")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
-from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped
+from featurelens.cli.terminal import notice, print_json, progress_bar, quoted, say, say_skipped
 
 
 def extract(
@@ -77,6 +77,7 @@ def extract(
 
     members, tapped = [member_of(name) for name in _listed(backbones)], _listed(layers)
     check_request(fusion, members, tapped, out, pooling, whole=bool(backbone_out or check))
+    out.parent.mkdir(parents=True, exist_ok=True)  # rather now than after all the work
     engine = "torch" if tapped else "auto"
     loaded = [(m, load_backbone(m.name, size=m.size, device=device, engine=engine, say=say)) for m in members]
     learning: dict[str, Any] = {"dim": dim, "heads": heads, "seed": seed}
@@ -134,7 +135,9 @@ def extract(
         print(gain)
     say_skipped(one.skipped)
     if backbone_out:
-        notice(f"Use the fused backbone: featurelens index {images} --backbone fused:{backbone_out}")
+        notice(
+            f"Use the fused backbone: featurelens index {quoted(images)} --backbone {quoted(f'fused:{backbone_out}')}"
+        )
 
 
 def _listed(text: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json, OptionalBackboneName
-from featurelens.cli.terminal import notice, print_json, progress_bar, say
+from featurelens.cli.terminal import notice, print_json, progress_bar, quoted, say
 from featurelens.wording import count, printable
 
 if TYPE_CHECKING:
@@ -108,8 +108,6 @@ def index(
 
 
 def _print(report: UpdateReport, total: int, gallery: Gallery, skipped: list[tuple[str, str]] | None) -> None:
-    from rich.markup import escape
-
     work = {
         "added": report.added,
         "changed": report.changed,
@@ -123,7 +121,7 @@ def _print(report: UpdateReport, total: int, gallery: Gallery, skipped: list[tup
     if report.rate:
         print(f"{report.rate:,.{0 if report.rate >= 10 else 1}f} {things}/s, {report.seconds:.1f} s in all.")
     for note in report.notes:
-        notice(f"[yellow]Note:[/] {escape(printable(note))}")
+        notice(printable(note), mark="Note:", style="yellow")
     if report.skipped:
         print(
             f"{count(report.skipped, 'file')} skipped"
@@ -133,4 +131,5 @@ def _print(report: UpdateReport, total: int, gallery: Gallery, skipped: list[tup
     for name, reason in skipped or ():
         print(f"  {printable(name)}: {reason}")
     one = {"images": "PHOTO", "sounds": "SOUND"}.get(things, "FILE")
-    notice(f"Gallery: {gallery.address}\nSearch it: featurelens search {one} --gallery {gallery.address}")
+    notice(f"Gallery: {printable(gallery.address)}")
+    notice(f"Search it: featurelens search {one} --gallery {quoted(gallery.address)}")

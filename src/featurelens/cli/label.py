@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featurelens.cli.csv_file import write_csv
 from featurelens.cli.options import Device, Json
 from featurelens.cli.terminal import notice, print_json, say, show
 from featurelens.wording import printable
@@ -95,18 +96,6 @@ def _print(found: ZeroShot, things: str) -> None:
 
 
 def _write(file: Path, found: ZeroShot) -> None:
-    from csv import DictWriter
-
-    from featurelens.errors import InvalidInput
-
     rows = found.rows()
-    try:
-        with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as opened:
-            writer = DictWriter(opened, list(rows[0]) if rows else ["name"])
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise InvalidInput(
-            f"{file} cannot be written: {error.strerror}. Give another file with --csv."
-        ) from error
+    write_csv(file, [list(rows[0]) if rows else ["name"], *(list(row.values()) for row in rows)])
     notice(f"Wrote {file}: {len(rows):,} rows.")

@@ -11,7 +11,7 @@ from featurelens.cli.terminal import print_json, say, show
 
 
 def layers(
-    backbone: BackboneName = "embedded",
+    backbone: BackboneName = "resnet18",
     pattern: Annotated[str, typer.Option(help="Only layers whose name matches, e.g. 'layer3.*'.")] = "*",
     pretrained: Annotated[
         bool, typer.Option(help="Load the trained weights; --no-pretrained needs no download.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
+from featurelens.cli.extras import extra_of
 from featurelens.cli.table import LOOK, Table
 from featurelens.cli.terminal import notice
-from featurelens.errors import FeaturelensError
+from featurelens.errors import FeaturelensError, MissingExtra
+from featurelens.wording import printable
 
 INTERRUPTED = 130
 
@@ -38,17 +41,25 @@ def main() -> None:
     try:
         app()
     except FeaturelensError as error:
-        notice(f"[bold red]Error:[/] {_plain(str(error))}")
-        sys.exit(1)
+        _failed(str(error))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name)
+        if extra is None:
+            raise
+        _failed(str(MissingExtra(str(error.name).partition(".")[0], extra, "This command")))
+    except OSError as error:  # a folder that is not there, a full disk: what the user can mend
+        if error.filename is None:
+            raise
+        _failed(f"{printable(str(error.filename))}: {error.strerror}.")
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as leaving:  # typer turns Ctrl-C inside a command into this
         if leaving.code == INTERRUPTED:
             _interrupted()
         raise
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
 
 
 def _interrupted() -> None:
@@ -56,7 +67,6 @@ def _interrupted() -> None:
     sys.exit(INTERRUPTED)
 
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _failed(text: str) -> NoReturn:
+    notice(text, mark="Error:", style="bold red")
+    sys.exit(1)

@@ -30,6 +30,8 @@ def models(
         raise typer.BadParameter(
             f"one pattern, not '{pattern}' and {names}; to fetch: featurelens models pull NAME"
         )
+    from importlib.util import find_spec
+
     from rich.table import Table
 
     from featurelens.backbone.listing import list_backbones
@@ -49,6 +51,8 @@ def models(
         notice(f"{len(found) - len(shown):,} more: narrow with a pattern ('resnet*'), or --limit 0.")
     if not found:
         notice(f"No network matches '{pattern}'. Patterns: * any text, ? any letter.")
+    if find_spec("timm") is None:
+        notice("The networks of timm and torchvision come with torch: pip install 'featurelens[lab]'")
 
 
 def _pull(names: list[str], *, as_json: bool) -> None:

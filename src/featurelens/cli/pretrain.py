@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import Json
-from featurelens.cli.terminal import interruptible, notice, print_json, progress_bar, say
+from featurelens.cli.terminal import interruptible, notice, print_json, progress_bar, quoted, say
 
 
 def pretrain(
@@ -49,19 +49,14 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Pretrain a backbone without labels (SimCLR and kin); stop it at any time, the same command goes on."""
-    try:
-        import torch
+    import torch
 
-        from featurelens.adapt import pretrained
-        from featurelens.adapt.contrastive import pretrain as train
-        from featurelens.adapt.recipe import FOLDER, make_recipe, read_recipe
-        from featurelens.adapt.sources import from_folder, procedural
-        from featurelens.adapt.start import start_from
-        from featurelens.backbone.torch_backbone import pick_device
-    except ModuleNotFoundError as error:
-        from featurelens.errors import MissingExtra
-
-        raise MissingExtra(error.name or "torch", "lab", "Pretraining") from error
+    from featurelens.adapt import pretrained
+    from featurelens.adapt.contrastive import pretrain as train
+    from featurelens.adapt.recipe import FOLDER, make_recipe, read_recipe
+    from featurelens.adapt.sources import from_folder, procedural
+    from featurelens.adapt.start import start_from
+    from featurelens.backbone.torch_backbone import pick_device
 
     if steps == 0 and bundle is None:
         raise typer.BadParameter(
@@ -98,7 +93,9 @@ def pretrain(
         print_json(result)
     else:
         notice(f"Done: {out / 'checkpoint.pt'}")
-        use = f"featurelens index {source if photos else 'DIR'} --backbone bundle:{bundle}"
+        use = (
+            f"featurelens index {quoted(source) if photos else 'DIR'} --backbone {quoted(f'bundle:{bundle}')}"
+        )
         notice(f"Use it: {use}" if bundle else "The same command with --bundle DIR makes a backbone of it.")
 
 

@@ -16,9 +16,10 @@ def asked(text: str) -> int | Path:
         from featurelens.images.address import place_of
 
         return place_of(text)
-    if not text[3:].isdigit():
+    number = text[3:]
+    if not (number.isascii() and number.isdecimal() and int(number) < 2**63):
         raise typer.BadParameter(f"'{text}' is not an id; expected id: and a number, e.g. id:12")
-    return int(text[3:])
+    return int(number)
 
 
 def concepts_of(texts: Sequence[str]) -> dict[int, float]:

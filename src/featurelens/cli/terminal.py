@@ -24,9 +24,11 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def notice(markup: str) -> None:
-    """One line for the user on stderr, with rich markup."""
-    stderr().print(markup, soft_wrap=True)
+def notice(text: str, *, mark: str = "", style: str = "") -> None:
+    """A line for the user on stderr, as it is: brackets in a path are no markup. `mark` stands before it in `style`."""
+    from rich.text import Text
+
+    stderr().print(Text.assemble((mark and f"{mark} ", style), text), soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -39,6 +41,13 @@ def say_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     if skipped:
         first = "" if len(skipped) == 1 else ", the first"
         say(f"Not read: {count(len(skipped), 'file')}{first}: {printable(skipped[0][0])}: {skipped[0][1]}")
+
+
+def quoted(path: object) -> str:
+    """A path or address as a shell takes it."""
+    import shlex
+
+    return shlex.quote(printable(str(path)))
 
 
 def show(table: Table) -> None:

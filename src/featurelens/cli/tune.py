@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
-from featurelens.cli.terminal import interruptible, notice, print_json, say
+from featurelens.cli.terminal import interruptible, notice, print_json, quoted, say
 
 if TYPE_CHECKING:
     from featurelens.adapt.tuning import Tuning
@@ -102,15 +102,10 @@ def tune(
 ) -> None:
     """Fine-tune a network to the classes of IMAGES; stop it at any time, the same command goes on."""
     given = dict(locals())
+    from featurelens.adapt.tuning import Tuning
     from featurelens.backbone import load_backbone
+    from featurelens.cli import tuning_run as run
 
-    try:
-        from featurelens.adapt.tuning import Tuning
-        from featurelens.cli import tuning_run as run
-    except ModuleNotFoundError as error:
-        from featurelens.errors import MissingExtra
-
-        raise MissingExtra(error.name or "torch", "lab", "Fine-tuning") from error
     tuning: Tuning = Tuning(**{name: given[name] for name in Tuning.__dataclass_fields__})
     net = load_backbone(
         backbone, engine="torch", device=device, pretrained=pretrained, weights=weights, say=say
@@ -133,7 +128,7 @@ def tune(
     else:
         run.show_result(tuned)
     notice(f"Result:  {folder} (MODEL_CARD.md, metrics.json, confusion.csv, curves.svg)")
-    notice(f"Use it:  featurelens index PHOTOS --backbone bundle:{bundle}")
+    notice(f"Use it:  featurelens index PHOTOS --backbone {quoted(f'bundle:{bundle}')}")
     if report:
         from featurelens.cli.before_after import write_changes
 

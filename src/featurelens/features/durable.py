@@ -15,6 +15,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object], *, durable: bool
 
     `durable=False` leaves out the fsync: enough for a cache that is checked when it is read.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with open(part, "xb") as file:

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from PIL import Image, ImageDraw
 
+from featurelens.features.durable import write_file
+
 if TYPE_CHECKING:
     from featurelens.search import Gallery, Hit
     from featurelens.search.tokens import Box
@@ -54,9 +56,7 @@ def write_results_page(
             for hit, where in zip(hits, boxes or [None] * len(hits), strict=True)
         ],
     )
-    part = target.with_name(target.name + ".tmp")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, target)
+    write_file(target, lambda file: file.write(text.encode("utf-8", "replace")), durable=False)
 
 
 def _inline(picture: bytes, box: Box | None = None) -> str:

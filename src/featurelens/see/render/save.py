@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from featurelens.errors import InvalidInput
+from featurelens.features.durable import write_file
 from featurelens.shapes import UInt8
 
 
@@ -50,18 +49,9 @@ def save(
         np.savez_compressed(data, **arrays)  # pyright: ignore[reportArgumentType]
         content[file.with_suffix(".npz")] = data.getvalue()
     content[file.with_suffix(".json")] = (told + "\n").encode()
-    file.parent.mkdir(parents=True, exist_ok=True)
     for path, value in content.items():
-        _write(path, value)
+        write_file(path, lambda opened, value=value: opened.write(value), durable=False)
     return list(content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(part, 0o644)
-    os.replace(part, path)
 
 
 def _plain(value: Any) -> Any:

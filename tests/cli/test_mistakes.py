@@ -1,0 +1,101 @@
+"""What a user gets wrong ends in one line that says what to do, never in a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures.base_install import base_install
+from fixtures.drawn import draw
+
+COMMAND = Path(sys.executable).with_name("featurelens")
+PAGE = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def told(*words: str | Path | bytes, cwd: Path, env: dict[str, str] | None = None, code: int = 1) -> str:
+    """What a command says on stderr when it fails."""
+    done = subprocess.run(
+        [COMMAND, *words], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photos and their gallery, in a folder with brackets in its name."""
+    folder = tmp_path / "my [old] photos"
+    draw(folder / "a.png", 1)
+    draw(folder / "b.png", 2)
+    subprocess.run([COMMAND, "index", folder, "-b", "classic:colour"], check=True, capture_output=True)
+    return folder
+
+
+def commands_of_the_lab() -> list[str]:
+    block = next(b for b in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "featurelens tune" in b)
+    lines = (line.split("#")[0].split() for line in block.splitlines())
+    return [" ".join(words[1:]) for words in lines if "--against" not in words]
+
+
+@pytest.mark.parametrize("command", commands_of_the_lab())
+def test_without_torch_it_says_which_extra_to_install(command: str, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "hidden").mkdir()
+    words = command.replace("photo.jpg", "a.png").replace("~/Pictures", ".").split()
+    words = [str(photos) if word.startswith("~") else word for word in words]
+    said = told(*words, cwd=photos, env=base_install(tmp_path / "hidden"))
+    assert re.search(r"pip install 'featurelens\[(lab|export)\]'", " ".join(said.split()))
+
+
+def test_a_network_that_needs_torch_is_announced_where_it_is_not_there(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "models", "resnet*"], env=base_install(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert "pip install 'featurelens[lab]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "a.png", "--page", "/proc/nothing/x.html"),
+        ("duplicates", "--csv", "/proc/nothing/x.csv"),
+        ("extract", ".", "-b", "classic:colour", "--out", "/proc/nothing/x.npy"),
+        ("explain", "a.png", "--against", "b.png", "--out", "/proc/nothing/x.png"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_cannot_be_written_is_named(words: tuple[str, ...], photos: Path) -> None:
+    assert "/proc/nothing" in told(*words, cwd=photos)
+
+
+def test_a_folder_for_the_result_is_made(photos: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new" / "folder" / "x.html"
+    subprocess.run([COMMAND, "search", "a.png", "--page", page], cwd=photos, check=True, capture_output=True)
+    assert page.is_file()
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "99999999999999999999999", "", "1e3"])
+def test_what_is_no_id_is_wrong_usage(number: str, photos: Path) -> None:
+    assert "is not an id" in told("search", f"id:{number}", cwd=photos, code=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+def test_a_query_whose_name_is_no_text_has_its_page(photos: Path, tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    with open(odd, "wb") as file:
+        file.write((photos / "a.png").read_bytes())
+    page = tmp_path / "p.html"
+    subprocess.run([COMMAND, "search", odd, "--page", page], cwd=photos, check=True, capture_output=True)
+    assert "a.png" in page.read_text(encoding="utf-8")
+    assert not list(tmp_path.glob("*.tmp")) + list(tmp_path.glob(".*.tmp"))
+
+
+def test_brackets_in_a_path_are_printed_as_they_are_and_quoted_for_the_shell(photos: Path) -> None:
+    done = subprocess.run([COMMAND, "index", photos], capture_output=True, text=True, check=True)
+    assert f"Gallery: {photos}/.featurelens" in done.stderr
+    assert f"--gallery '{photos}/.featurelens'" in done.stderr
