@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import socket
 import time
 from dataclasses import replace
@@ -13,6 +15,7 @@ import pytest
 from featurelens.web.app import make_app
 from featurelens.web.guard import Guard
 from featurelens.web.limits import Limits
+from featurelens.web.logs import JsonLines
 from featurelens.web.tokens import Tokens
 from fixtures.drawn import draw_many
 from fixtures.galleries import filled
@@ -147,6 +150,33 @@ def test_without_the_token_nothing_is_told(locked):
         sent = {"authorization": wrong.encode()}
         assert client.get("/api/v1/gallery", headers=sent).status_code == 401
     assert client.get("/health").json()["status"] == "ok"
+
+
+def test_refused_requests_are_limited_counted_and_logged(tmp_path, caplog):
+    draw_many(tmp_path, 2)
+    app = make_app(
+        filled(tmp_path, NumpyBackbone()), token="let-me-in", limits=Limits(body=1000, rate=0.01, burst=3)
+    )
+    right = {"authorization": "Bearer let-me-in"}
+    with caplog.at_level(logging.INFO, "featurelens.access"), called(app) as client:
+        answers = [
+            client.get("/api/v1/gallery", headers={"authorization": "Bearer guess"}),
+            client.get("/api/v1/gallery", headers={**right, "host": "evil.example"}),
+            client.post("/api/v1/search", headers=right, content=b"x" * 2000),
+            client.get("/api/v1/gallery", headers={"authorization": "Bearer another guess"}),
+        ]
+        client._transport.client = ("10.1.2.3", 1)  # pyright: ignore[reportAttributeAccessIssue]
+        told = client.get("/metrics", headers={**right, "host": "10.1.2.4"}).text
+    codes = [401, 403, 413, 429]
+    assert [one.status_code for one in answers] == codes
+    for one in answers:
+        assert "content-security-policy" in one.headers
+        assert one.headers["x-request-id"]
+    lines = [json.loads(JsonLines().format(one)) for one in caplog.records]
+    assert [one["status"] for one in lines] == [*codes, 200]
+    assert "guess" not in json.dumps(lines)
+    for code in codes:
+        assert f'status="{code}"}} 1' in told
 
 
 def test_with_the_token_everything_works(locked):

@@ -21,6 +21,7 @@ from featurelens.web.metrics import Metered, Meters
 from featurelens.web.problems import add_handlers
 from featurelens.web.rates import RateLimit, Rates
 from featurelens.web.routes.pages import add_pages
+from featurelens.web.sealed import Sealed
 from featurelens.web.service import Service
 from featurelens.web.subjects import Subjects
 from featurelens.web.tokens import Tokens
@@ -84,8 +85,9 @@ def make_app(
     add_pages(app)
     add_handlers(app)
     app.add_middleware(Gate, current=current, door=door, lane=lane, limits=rules)
-    if rules.rate is not None:
+    app.add_middleware(Guard, tokens=tokens, hosts=hosts, limits=rules)
+    if rules.rate is not None:  # around the guard: guesses at the token are limited, too
         app.add_middleware(RateLimit, rates=Rates(rate=rules.rate, burst=rules.burst))
     app.add_middleware(Metered, meters=meters, known=ENGINE)
-    app.add_middleware(Guard, tokens=tokens, hosts=hosts, limits=rules)
+    app.add_middleware(Sealed)
     return app

@@ -18,6 +18,7 @@ from featurelens.web.lifespan import living
 from featurelens.web.limits import Limits
 from featurelens.web.problems import Problem, answer
 from featurelens.web.routes.pages import PAGES, read_pages
+from featurelens.web.sealed import Sealed
 from featurelens.web.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Early:
         self._app: FastAPI | None = None
         self._closing = False
         self._ready = asyncio.Event()
-        self._first: ASGIApp = Guard(self._while_waiting, tokens=tokens, hosts=hosts, limits=limits)
+        self._first: ASGIApp = Sealed(Guard(self._while_waiting, tokens=tokens, hosts=hosts, limits=limits))
 
     @property
     def inside(self) -> int:

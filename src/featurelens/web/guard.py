@@ -13,38 +13,24 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from featurelens.web.limits import Limits
 from featurelens.web.problems import Problem, answer, busy
-from featurelens.web.spans import hide_query
 from featurelens.web.tokens import Tokens
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 COOKIE = "featurelens_token"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OPEN = {"/health"}
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cache-control": "no-store",
-}
 
 
 class Guard:
-    """ASGI middleware around the whole app; `hosts` are the names under which it may be asked for.
+    """ASGI middleware around the app, but inside of what counts and limits requests, for these also see the refused.
 
-    With `tokens` every address counts as a name, for then a stranger lacks the token.
+    `hosts` are the names under which it may be asked for. With `tokens` every address counts as a name, for then a stranger lacks the token.
     """
 
     def __init__(
@@ -60,21 +46,16 @@ class Guard:
                 await self._app(scope, receive, send)
             return
 
-        hide_query(scope)
         started = False
 
         async def sending(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+            started = started or message["type"] == "http.response.start"
             await send(message)
 
         early = self._refused(scope)
         if early is not None:
-            await early(scope, receive, sending)
+            await early(scope, receive, send)
             return
         body = _Body(receive, self._limits, self._held)
         try:
@@ -82,7 +63,7 @@ class Guard:
         except Problem as problem:  # the body was too long or too slow
             if started:
                 raise
-            await answer(scope["path"], problem)(scope, receive, sending)
+            await answer(scope["path"], problem)(scope, receive, send)
         finally:
             self._held.bytes -= body.read
 
