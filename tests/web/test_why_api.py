@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featurelens.images.decode import decode
 from featurelens.search import Gallery
 from featurelens.see import similarity
 from featurelens.web import explaining
@@ -16,7 +17,10 @@ from featurelens.web.app import make_app
 from featurelens.web.explaining import METHODS, has_gradients
 from fixtures.drawn import draw_many, encoded
 from fixtures.galleries import filled
+from fixtures.numpy_backbone import NumpyBackbone
 from fixtures.served import called, wait_for
+
+LIMIT = 200_000_000  # pixels; twice what is read without a word about it
 
 
 def grid(told) -> np.ndarray:
@@ -38,6 +42,21 @@ def test_a_match_is_the_split_that_see_computes(client, gallery: Gallery):
     head, _, body = told["b"]["picture"].partition(",")
     assert head == "data:image/webp;base64"
     assert Image.open(io.BytesIO(base64.b64decode(body))).size == (32, 32)
+
+
+def test_why_reads_images_as_the_gallery_does(tmp_path, monkeypatch):
+    """Sabotage: with the limits of `decode` alone, what is indexed with larger ones cannot be explained."""
+    draw_many(tmp_path, 2)
+    asked = []
+
+    def spied(source, **options):
+        asked.append((options["exact"], options["max_pixels"]))
+        return decode(source, **options)
+
+    monkeypatch.setattr("featurelens.see.match.decode", spied)
+    with called(make_app(filled(tmp_path, NumpyBackbone(), exact=True, max_pixels=LIMIT))) as client:
+        assert client.post("/api/v1/match", json={"query": {"id": 1}, "id": 2}).status_code == 200
+    assert asked == [(True, LIMIT)] * 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +132,7 @@ def torch_client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     draw_many(folder, 6)
     network = small()
-    app = make_app(filled(folder, network))
+    app = make_app(filled(folder, network, max_pixels=LIMIT))
     app.state.current.service.lab.fresh = lambda: network
     with called(app) as client:
         yield client, network, folder
@@ -127,8 +146,6 @@ def test_an_explanation_is_the_one_that_see_gives(torch_client):
     asked = {"query": {"id": 1}, "id": 2, "method": "integrated-gradients"}
     told = client.post("/api/v1/explain", json=asked)
     assert told.status_code == 200, told.text
-    from featurelens.images.decode import decode
-
     pixels = decode(folder / "000.png", fit=network.spec.fit).pixels
     expected = explain(
         network, folder / "001.png", method="integrated-gradients", target=likeness(network, pixels)
@@ -136,6 +153,20 @@ def test_an_explanation_is_the_one_that_see_gives(torch_client):
     np.testing.assert_allclose(grid(told.json()["map"]), expected.values, rtol=1e-3, atol=1e-6)
     assert told.json()["score"] == pytest.approx(expected.score, abs=1e-5)
     assert told.json()["trust"] is None
+
+
+def test_an_explanation_reads_as_the_gallery_does(torch_client, monkeypatch):
+    client, _, _ = torch_client
+    asked = []
+
+    def spied(source, **options):
+        asked.append(options["max_pixels"])
+        return decode(source, **options)
+
+    monkeypatch.setattr("featurelens.see.explanation.decode", spied)
+    why = {"query": {"id": 1}, "id": 3, "method": "saliency"}
+    assert client.post("/api/v1/explain", json=why).status_code == 200
+    assert asked == [LIMIT]
 
 
 def test_the_verdict_comes_when_asked_for(torch_client):

@@ -16,7 +16,7 @@ from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
-from featurelens.images.decode import Source, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
 from featurelens.see.methods import MANY_PASSES, Answer, Question, answer, settings
 from featurelens.see.score import scores
 from featurelens.see.targets import Target, scorer, to_target
@@ -86,6 +86,8 @@ def explain(
     method: str = "grad-cam",
     target: Any = None,
     check: bool = False,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     **options: Any,
 ) -> Explanation:
     """Where in the image the score comes from, by one of `featurelens.see.methods.METHODS`.
@@ -93,14 +95,15 @@ def explain(
     `target`: None (the class that the network sees), a class number or ImageNet name, the pixels of another image (cosine
     similarity to it), a function of the outputs [image, n] -> [image], or a Target. `check` adds how far to
     trust the map (see `featurelens.see.trust`). `options` are the method's own: layer, baseline, steps,
-    tolerance, max_steps, samples, noise, window, stride, seed, chunk. The network must run on torch
-    (`engine="torch"`) and is afterwards bit for bit as before. Raises UnknownName, InvalidInput, LayerError,
-    BackboneError, ImageError.
+    tolerance, max_steps, samples, noise, window, stride, seed, chunk. `exact` and `max_pixels`: as in `decode`. The
+    network must run on torch (`engine="torch"`) and is afterwards bit for bit as before. Raises UnknownName,
+    InvalidInput, LayerError, BackboneError, ImageError.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
     >>> explain(load_backbone("resnet18", engine="torch"), "cat.jpg").picture()  # doctest: +SKIP
     """
-    return explain_many(backbone, [image], method=method, target=target, check=check, **options)[0]
+    reading = {"exact": exact, "max_pixels": max_pixels}
+    return explain_many(backbone, [image], method=method, target=target, check=check, **reading, **options)[0]
 
 
 def explain_many(
@@ -110,6 +113,8 @@ def explain_many(
     method: str = "grad-cam",
     target: Any = None,
     check: bool = False,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     **options: Any,
 ) -> list[Explanation]:
     """`explain` for several images at once: their passes are batched, `chunk` at a time.
@@ -120,7 +125,7 @@ def explain_many(
     fit = network.spec.fit
     if not len(images):
         return []
-    pixels = np.stack([decode(image, fit=fit).pixels for image in images])
+    pixels = np.stack([decode(one, fit=fit, exact=exact, max_pixels=max_pixels).pixels for one in images])
     started = time.perf_counter()
     with untouched(network.module):
         x01 = network.prepare(pixels)

@@ -11,7 +11,7 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import BackboneError
-from featurelens.images.decode import Source, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
 from featurelens.see.left_out import Head, unit
 from featurelens.see.lines import Line, strongest
 from featurelens.shapes import Float, UInt8
@@ -85,21 +85,30 @@ class Match:
         return as_html(self.picture(), f"similarity {self.cosine:.3f}")
 
 
-def similarity(backbone: Backbone, a: Source, b: Source) -> Match:
+def similarity(
+    backbone: Backbone, a: Source, b: Source, *, exact: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Match:
     """Split the cosine similarity of two images over their regions. Needs no torch and no gradients.
 
     Works for every backbone with a map. After Stylianou et al., "Visualizing Deep Similarity Networks" (2019)
     and Zhu et al., "Visual Explanation for Deep Metric Learning" (2021). Raises BackboneError for a
-    backbone without a map, ImageError for a file that cannot be read.
+    backbone without a map, ImageError for a file that cannot be read. `exact` and `max_pixels` as in `decode`.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
     >>> similarity(load_backbone(), "shoe.jpg", "boot.jpg").a.shape  # doctest: +SKIP
     (8, 8)
     """
-    return similarities(backbone, a, [b])[0]
+    return similarities(backbone, a, [b], exact=exact, max_pixels=max_pixels)[0]
 
 
-def similarities(backbone: Backbone, a: Source, others: Sequence[Source]) -> list[Match]:
+def similarities(
+    backbone: Backbone,
+    a: Source,
+    others: Sequence[Source],
+    *,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> list[Match]:
     """`similarity` of one image to several, such as the hits of a search; the work on `a` is done once."""
     fit = backbone.spec.fit
     if not backbone.spec.map_channels:
@@ -110,7 +119,7 @@ def similarities(backbone: Backbone, a: Source, others: Sequence[Source]) -> lis
     if not len(others):
         return []
     sources = [a, *others]
-    pixels = np.stack([decode(source, fit=fit).pixels for source in sources])
+    pixels = np.stack([decode(one, fit=fit, exact=exact, max_pixels=max_pixels).pixels for one in sources])
     maps = backbone.maps(pixels)
     means = unit(maps.mean((2, 3), dtype=np.float64))
     head = Head(backbone, maps)

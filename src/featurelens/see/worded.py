@@ -10,7 +10,7 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone, with_text
 from featurelens.errors import InvalidInput
-from featurelens.images.decode import Source, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
 from featurelens.see.left_out import Head, unit
 from featurelens.shapes import Float, UInt8
 
@@ -66,13 +66,21 @@ class TextMatch:
         return as_html(self.picture(), f"“{self.text}” {self.cosine:.3f}")
 
 
-def text_similarity(backbone: Backbone, image: Source, text: str, *, grid: int = 8) -> TextMatch:
+def text_similarity(
+    backbone: Backbone,
+    image: Source,
+    text: str,
+    *,
+    grid: int = 8,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> TextMatch:
     """Split the cosine of an image and a text over regions. Needs no torch and no gradients.
 
     The map's own regions where the embedding is made from it; else `grid` x `grid` squares that are covered one by one
     (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014), as for CLIP's transformers, whose
     class token is all that they give. Raises BackboneError for a backbone without a text tower, InvalidInput for an
-    empty text, ImageError.
+    empty text, ImageError. `exact` and `max_pixels` as in `decode`.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
     >>> text_similarity(load_backbone("clip:DIR"), "room.jpg", "a red dress").values.shape  # doctest: +SKIP
@@ -85,7 +93,7 @@ def text_similarity(backbone: Backbone, image: Source, text: str, *, grid: int =
     if not 1 < grid <= min(fit.rows, fit.cols):
         raise InvalidInput(f"grid is {grid}; expected 2 to {min(fit.rows, fit.cols)} squares a side.")
     wanted = unit(net.embed_text([text]).astype(np.float64))[0]
-    pixels = decode(image, fit=fit).pixels
+    pixels = decode(image, fit=fit, exact=exact, max_pixels=max_pixels).pixels
     whole = unit(net.embed(pixels[None]).astype(np.float64))[0]
     found = _by_map(net, pixels, whole, wanted)
     kind, values = found or ("covered", _covered(net, pixels, float(whole @ wanted), wanted, grid))

@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,11 +80,15 @@ def source_of(service: Service, one: int | None, upload: str | None) -> Path | b
     return service.uploads.get(upload or "").data
 
 
+def reading_of(service: Service) -> dict[str, Any]:
+    """How this gallery reads images, as options of `decode` and of what decodes."""
+    settings = service.gallery.settings
+    return {"exact": settings.exact, "max_pixels": settings.max_pixels}
+
+
 def pixels_of(service: Service, source: Path | bytes) -> np.ndarray:
     """A source as the network takes it: fitted pixels."""
-    settings = service.gallery.settings
-    fit = service.gallery.spec.fit
-    return decode(source, fit=fit, exact=settings.exact, max_pixels=settings.max_pixels).pixels
+    return decode(source, fit=service.gallery.spec.fit, **reading_of(service)).pixels
 
 
 def vector_of(service: Service, asked: Asked) -> np.ndarray:

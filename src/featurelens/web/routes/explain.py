@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from featurelens.see import similarity, text_similarity
 from featurelens.web.explaining import METHODS
 from featurelens.web.pictures import data_uri
-from featurelens.web.queries import pixels_of, source_of
+from featurelens.web.queries import pixels_of, reading_of, source_of
 from featurelens.web.service import Served
 from featurelens.web.shown import ID, problems
 
@@ -118,7 +118,8 @@ class Explained(BaseModel):
 def match(service: Served, pair: Pair) -> Matched:
     """The similarity of two images, split over their regions, and which region answers which."""
     first = source_of(service, pair.query.id, pair.query.upload)
-    found = similarity(service.gallery.backbone, first, source_of(service, pair.id, None))
+    second = source_of(service, pair.id, None)
+    found = similarity(service.gallery.backbone, first, second, **reading_of(service))
     lines = [
         Bond(a=list(line.first), b=list(line.second), share=line.strength, strength=line.strength)
         for line in found.lines(_LINES)
@@ -137,7 +138,7 @@ def match(service: Served, pair: Pair) -> Matched:
 def match_text(service: Served, asked: WordsAndImage) -> Applied:
     """Where in an image words apply, for a gallery whose network takes text."""
     image = source_of(service, asked.id, None)
-    found = text_similarity(service.gallery.backbone, image, asked.text)
+    found = text_similarity(service.gallery.backbone, image, asked.text, **reading_of(service))
     return Applied(
         similarity=found.cosine,
         kind=found.kind,
@@ -159,7 +160,8 @@ def explain(service: Served, why: Why) -> Explained:
         goal = None
         if query is not None:
             goal = likeness(network, pixels_of(service, query), name="the query")
-        return explain_image(network, image, method=why.method, target=goal, check=why.check)
+        reading = reading_of(service)
+        return explain_image(network, image, method=why.method, target=goal, check=why.check, **reading)
 
     found = service.lab.use(("explain", why.model_dump_json()), work)
     return Explained(
