@@ -30,7 +30,8 @@ _OPEN = {"/health"}
 class Guard:
     """ASGI middleware around the app, but inside of what counts and limits requests, for these also see the refused.
 
-    `hosts` are the names under which it may be asked for. With `tokens` every address counts as a name, for then a stranger lacks the token.
+    `hosts` are the names under which it may be asked for. With `tokens` every address counts as a name,
+    for then a stranger lacks the token.
     """
 
     def __init__(
