@@ -24,8 +24,8 @@ async function load() {
     $("#sub").textContent = `${counted(groups.length, "group")} of ${counted(files, "file")}, looked for ${when(said.made)}. Nothing is ever deleted here: export the list and decide.`;
     const kinds = new Set(groups.map((group) => group.kind));
     $("#kinds").hidden = kinds.size < 2;
-    if (!groups.length) return fill($("#state"), stateBox("check", "No duplicates", `No two ${things()} of this gallery are the same.`));
-    return show("");
+    show("");
+    return groups.length ? undefined : fill($("#state"), stateBox("check", "No duplicates", `No two ${things()} of this gallery are the same.`));
   } catch (error) {
     if (error.status === 404) return nothingYet();
     return fill($("#state"), problemBox(error, load));

@@ -19,6 +19,7 @@ const wide = matchMedia("(min-width: 901px)");
 let state = readState();
 let info = null;
 let shows = 0;
+let sending = new AbortController();
 let settled = false;   // whether what the address says is on the page, so that the place in it means something
 
 // Concepts alone have no picture and no words to compare with.
@@ -76,12 +77,16 @@ function onTileKey(event, item) {
 }
 
 async function takeFile(file) {
+  sending.abort();   // the picture that was brought last counts, not the one that arrives last
+  const mine = sending = new AbortController();
   $("#sub").textContent = "Sending the picture …";
   try {
-    const said = await upload(file);
+    const said = await upload(file, { signal: mine.signal });
+    if (mine.signal.aborted) return;
     rememberUpload(said.upload, file.name || "Pasted picture", said.thumbnail);
     change({ upload: said.upload, like: [], unlike: [], box: null, min: null });   // words stay: like this, but …
   } catch (error) {
+    if (mine.signal.aborted) return;
     toast(error.message, { stay: 9000 });
     $("#sub").textContent = "";
     show();
@@ -145,8 +150,13 @@ function keepPlace() {
 }
 
 function storedSize() {
-  const size = Number(localStorage.getItem("featurelens.size")) || 190;
-  return innerWidth < 480 ? 150 : size;
+  let size = 0;
+  try {
+    size = Number(localStorage.getItem("featurelens.size"));
+  } catch {
+    // Storage may be forbidden: the usual size.
+  }
+  return innerWidth < 480 ? 150 : size || 190;
 }
 
 function setUpControls() {
@@ -154,7 +164,11 @@ function setUpControls() {
   const mark = (size) => sizes.forEach((button) => button.setAttribute("aria-pressed", Number(button.dataset.size) === size));
   mark(storedSize());
   for (const button of sizes) button.addEventListener("click", () => {
-    localStorage.setItem("featurelens.size", button.dataset.size);
+    try {
+      localStorage.setItem("featurelens.size", button.dataset.size);
+    } catch {
+      // Storage may be forbidden: the choice then lasts for this page.
+    }
     mark(Number(button.dataset.size));
     grid.resize(Number(button.dataset.size));
   });
