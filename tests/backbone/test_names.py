@@ -14,7 +14,7 @@ from featurelens.backbone.bundle import write_bundle
 from featurelens.backbone.listing import list_backbones
 from featurelens.backbone.offered import keep, kept, offered
 from featurelens.backbone.protocol import Spec
-from featurelens.errors import FeaturelensError, UnknownName
+from featurelens.errors import BackboneError, FeaturelensError, UnknownName
 from featurelens.images.fit import Fit
 from featurelens.search import Gallery
 from fixtures.drawn import draw_many
@@ -145,3 +145,18 @@ def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.Monke
     network = load_backbone("onnx:~/net.onnx", say=lambda _: None)
     assert network.spec.name == f"onnx:{tmp_path}/net.onnx"
     assert network.embed(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "why"),
+    [
+        ("test_vit", 150, "divisible by patch size"),
+        ("vit_tiny_patch16_224", 8, "greater than actual input"),
+        ("torchvision:alexnet", 32, "Output size is too small"),
+    ],
+)
+def test_a_size_that_a_network_does_not_take_is_told_with_its_reason(name: str, size: int, why: str) -> None:
+    pytest.importorskip("timm")
+    said = f"'{name}' does not take images of {size} × {size}: .*{why}.*; leave size out or choose another"
+    with pytest.raises(BackboneError, match=said):
+        load_backbone(name, size=size, pretrained=False, engine="torch", device="cpu")

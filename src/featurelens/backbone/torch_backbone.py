@@ -166,12 +166,23 @@ class TorchBackbone:
 
     def _probed(self, spec: Spec) -> Spec:
         x = torch.zeros(2, 3, spec.fit.rows, spec.fit.cols, device=self.device)
-        with torch.inference_mode():
-            features = self.forward_features(self.normalize(x))
-            dim = int(self.pool(features).shape[1])
-            channels = 0
-            if self.layout is not None:
-                channels = int(as_map(features, layout=self.layout).shape[1])
+        try:
+            with torch.inference_mode():
+                features = self.forward_features(self.normalize(x))
+                dim = int(self.pool(features).shape[1])
+        except torch.OutOfMemoryError:
+            raise
+        except (
+            RuntimeError,
+            AssertionError,
+            ValueError,
+        ) as error:  # what networks say of sizes they cannot take
+            told = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise BackboneError(
+                f"'{spec.name}' does not take images of {spec.fit.rows} × {spec.fit.cols}: {told}; leave size out or "
+                "choose another."
+            ) from error
+        channels = 0 if self.layout is None else int(as_map(features, layout=self.layout).shape[1])
         return replace(
             spec,
             dim=dim,
