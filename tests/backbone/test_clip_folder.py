@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from featurelens.backbone import TextBackbone, load_backbone
+from featurelens.backbone.clip_folder import read_clip_folder
 from featurelens.errors import BackboneError, InvalidInput
 
 pytest.importorskip("open_clip", reason="the towers are made with open_clip (extra text)")
@@ -122,6 +123,16 @@ def test_another_text_tower_is_another_backbone(clip: Made, tmp_path: Path) -> N
     text = other / "onnx" / "text_model.onnx"
     text.write_bytes(text.read_bytes() + b"\x00")
     assert load_backbone(f"clip:{other}").spec.fingerprint != load(clip.folder).spec.fingerprint
+
+
+def test_weights_beside_a_tower_are_hashed_whatever_their_file_is_called(clip: Made, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    other = shutil.copytree(clip.folder, tmp_path / "other")
+    text = other / "onnx" / "text_model.onnx"
+    onnx.save(onnx.load(str(text)), str(text), save_as_external_data=True, location="weights.bin")
+    before, beside = read_clip_folder(other).digest(), other / "onnx" / "weights.bin"
+    beside.write_bytes(beside.read_bytes()[:-1] + b"?")
+    assert read_clip_folder(other).digest() != before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from featurelens.backbone import load_backbone
+from featurelens.backbone.onnx_files import parts
 from featurelens.errors import BackboneError, InvalidInput
 from fixtures.onnx_nets import conv_map, conv_net
 
@@ -87,6 +89,53 @@ def test_the_hash_is_of_the_content_not_of_the_name(tmp_path: Path) -> None:
     same = load(conv_net(tmp_path / "b.onnx")).spec
     other = load(conv_net(tmp_path / "c.onnx", scale=2.0)).spec
     assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+def beside(file: Path, name: str, scale: float = 1.0) -> Path:
+    """The network of `conv_net` with its weights in a second file of this name, as onnx itself writes it."""
+    import onnx
+
+    model = onnx.load(str(conv_net(file, scale=scale)))
+    onnx.save(model, str(file), save_as_external_data=True, location=name, size_threshold=0)
+    return file
+
+
+@pytest.mark.parametrize("name", ["net.onnx_data", "net.onnx.data", "weights.bin"])
+def test_weights_beside_the_graph_are_hashed_whatever_their_file_is_called(tmp_path: Path, name: str) -> None:
+    one, other = (beside(tmp_path / end / "net.onnx", name, scale) for end, scale in (("a", 1.0), ("b", 2.0)))
+    assert one.read_bytes() == other.read_bytes(), "the graphs alone do not tell them apart"
+    assert load(one).spec.fingerprint != load(other).spec.fingerprint
+    assert not np.allclose(load(one).embed(PIXELS), load(other).embed(PIXELS), atol=1e-2)
+
+
+def test_galleries_keep_their_hash_where_all_was_hashed_before(tmp_path: Path) -> None:
+    """SHA-256 of how the outputs are read, the file, and FILE.data: so it stands in galleries."""
+    whole, apart = conv_net(tmp_path / "whole.onnx"), beside(tmp_path / "net.onnx", "net.onnx.data")
+    for file, read in ((whole, [whole]), (apart, [apart, tmp_path / "net.onnx.data"])):
+        content = b"0 1 as it is" + b"".join(one.read_bytes() for one in read)
+        assert load(file).spec.weights == hashlib.sha256(content).hexdigest()
+
+
+def test_weights_are_found_in_constants_and_branches_too(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    def outside(name: str) -> TensorProto:
+        tensor = helper.make_tensor(name, TensorProto.FLOAT, [1], [1.0])
+        tensor.ClearField("float_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=name)
+        tensor.external_data.add(key="length", value="4")
+        (tmp_path / name).write_bytes(b"1234")
+        return tensor
+
+    inner = helper.make_graph([helper.make_node("Constant", [], ["x"], value=outside("c"))], "inner", [], [])
+    branch = helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=inner)
+    model = helper.make_model(helper.make_graph([branch], "net", [], [], [outside("b"), outside("a")]))
+    file = tmp_path / "net.onnx"
+    file.write_bytes(model.SerializeToString())
+    assert [one.name for one in parts(file, ".data")] == ["net.onnx", "a", "b", "c"]
+    file.write_bytes(file.read_bytes()[:-9])
+    assert parts(file, ".data")[0] == file, "a cut file is the engine's to refuse"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 from featurelens.backbone.clip_clean import Clean
 from featurelens.backbone.clip_tokens import TextRules
+from featurelens.backbone.onnx_files import chunks, parts
 from featurelens.backbone.request import Triple
 from featurelens.errors import BackboneError
 from featurelens.images.fit import Fit, Interpolation
@@ -40,12 +41,9 @@ class ClipFolder:
     def digest(self) -> str:
         """SHA-256 of both towers, the tokenizer and the rules: all that decides a vector."""
         found = hashlib.sha256(repr(self.rules).encode())
-        for file in (self.vision, self.text, self.tokenizer):
-            for part in (file, file.with_name(f"{file.name}_data")):
-                if part.is_file():
-                    with part.open("rb") as opened:
-                        while chunk := opened.read(1 << 20):
-                            found.update(chunk)
+        for part in (*parts(self.vision, "_data"), *parts(self.text, "_data"), self.tokenizer):
+            for chunk in chunks(part):
+                found.update(chunk)
         return found.hexdigest()
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from featurelens.backbone.onnx_files import chunks, parts
 from featurelens.backbone.onnx_graph import Graph, read_graph, understand
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Spec
@@ -102,9 +103,7 @@ def _fit(side: dict[str, Any], file: Path) -> Fit:
 
 def _hash(file: Path, reading: str) -> str:
     digest = hashlib.sha256(reading.encode())
-    for part in (file, file.with_name(file.name + ".data")):  # where large files keep their weights
-        if part.is_file():
-            with part.open("rb") as opened:
-                while chunk := opened.read(1 << 20):
-                    digest.update(chunk)
+    for part in parts(file, ".data"):
+        for chunk in chunks(part):
+            digest.update(chunk)
     return digest.hexdigest()
