@@ -90,6 +90,22 @@ def test_shuffled_labels_fall_to_chance_within_the_interval():
         assert noise.interval[0] - 0.02 <= noise.chance <= noise.interval[1] + 0.02
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_where_classes_differ_in_size_noise_does_not_beat_chance(split):
+    """A probe that learnt nothing says the commonest class and is right nine times of ten."""
+    features = np.random.default_rng(0).standard_normal((500, 16)).astype(np.float32)
+    labels = np.repeat([0, 1], [450, 50])
+    splits = by_ratio(labels) if split else None
+    linear = linear_probe(features, labels, splits=splits)
+    near = knn_probe(features, labels, ks=(1, 10), splits=splits)
+    assert linear.chance == pytest.approx(0.9, abs=0.01)
+    assert near[1].chance == pytest.approx(0.82, abs=0.02)  # a single neighbour is of any image's class
+    assert near[1].chance < near[10].chance < 0.91
+    few = few_shot(features, labels, shots=(4, 16))
+    for found in (linear, *near.values(), *few.values()):
+        assert found.interval[0] <= found.chance <= found.interval[1], found
+
+
 def test_a_learning_curve_rises_and_says_where_it_ends():
     features, labels = clustered(n=200)
     curve = few_shot(features, labels, shots=(1, 4, 16, 1000))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from featurelens.assess.arrays import Labels, blocks, encode
-from featurelens.assess.interval import same_class_rate, share_interval
+from featurelens.assess.interval import share_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.splits import Split
@@ -15,6 +15,7 @@ from featurelens.shapes import Float, Float32, Float64, Int64
 
 TEMPERATURE = 0.07
 KS = (10, 20, 100, 200)
+_SHUFFLES = 5
 
 
 def knn_probe(
@@ -28,7 +29,8 @@ def knn_probe(
     """Accuracy of DINOv2's kNN classifier for each k: unit vectors, votes weighted by softmax(cos / 0.07).
 
     Without `splits` every labelled image is judged by all others (leave one out). `per_item` says for each
-    row whether it was right; `detail["predicted"]` is the class name it got. A k beyond the number of
+    row whether it was right; `detail["predicted"]` is the class name it got. `chance` lets the same neighbours
+    vote with shuffled labels. A k beyond the number of
     teaching images is undefined. Oquab et al. 2023; Caron et al. 2021.
 
     >>> rows = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
@@ -49,6 +51,7 @@ def knn_probe(
     usable = [k for k in ks if k not in results]
     if usable:
         predicted = np.full((len(usable), len(features)), -1)
+        chance = np.full(predicted.shape, np.nan)
         for split in [None] if splits is None else splits:
             rows = known if split is None else split.test
             teach = known if split is None else split.train
@@ -57,26 +60,60 @@ def knn_probe(
             for place, k in enumerate(usable):
                 votes = vote(classes.codes[teach][indices[:, :k]], similarity[:, :k], count)
                 predicted[place, rows] = votes.argmax(axis=1)
+                own = None if split is None else classes.codes[rows]
+                chance[place, rows] = _chance(
+                    classes.codes[teach], own, indices[:, :k], similarity[:, :k], count, seed
+                )
         for place, k in enumerate(usable):
-            results[k] = _measure(k, predicted[place], classes.codes, classes.names, way, seed)
+            level = float(np.nanmean(chance[place]))
+            results[k] = _measure(k, predicted[place], classes.codes, classes.names, way, level, seed)
     return {k: results[k] for k in ks}
 
 
+def _chance(
+    taught: Int64[np.ndarray, "n"],
+    own: Int64[np.ndarray, "q"] | None,
+    indices: Int64[np.ndarray, "q k"],
+    similarity: Float32[np.ndarray, "q k"],
+    count: int,
+    seed: int,
+) -> float:
+    """How often a vote of the neighbours would be right if the labels were shuffled among the teaching rows.
+
+    `own` are the classes of the tested rows; None where they are teaching rows themselves: their own class
+    is then any of those that the shuffling did not deal to their neighbours.
+    """
+    random = np.random.default_rng(seed)
+    hits = []
+    for _ in range(_SHUFFLES):
+        dealt = random.permutation(taught)[indices]
+        said = vote(dealt, similarity, count).argmax(axis=1)
+        if own is None:
+            left = np.bincount(taught)[said] - (dealt == said[:, None]).sum(axis=1)
+            hits.append(left.mean() / (len(taught) - indices.shape[1]))
+        else:
+            hits.append((np.bincount(own, minlength=count)[said] / len(own)).mean())
+    return float(np.mean(hits))
+
+
 def _measure(
-    k: int, predicted: np.ndarray, codes: np.ndarray, names: tuple[str, ...], way: str, seed: int
+    k: int,
+    predicted: np.ndarray,
+    codes: np.ndarray,
+    names: tuple[str, ...],
+    way: str,
+    chance: float,
+    seed: int,
 ) -> Measure:
     tested = predicted >= 0
     right = np.where(tested, predicted == codes, np.nan)
-    counts = np.bincount(codes[tested])
     return Measure(
         f"kNN accuracy, k = {k}",
         float(np.nanmean(right)),
         int(tested.sum()),
         f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}; interval by bootstrap over images",
         interval=share_interval(right, seed=seed),
-        chance=same_class_rate(counts)
-        if way == "leave one out"
-        else float(((counts / counts.sum()) ** 2).sum()),
+        chance=chance,
         detail={"predicted": [names[p] if p >= 0 else None for p in predicted.tolist()]},
         per_item=right,
     )

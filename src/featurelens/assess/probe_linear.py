@@ -32,8 +32,9 @@ def linear_probe(
 
     C comes from `grid` by accuracy on a fifth of the teaching rows, then all of them are used; test rows
     take no part in the choice. `detail` has the chosen C, the confusion matrix and the out-of-fold
-    probabilities. Undefined when fewer than two classes have two images. Raises MissingExtra without
-    scikit-learn, InvalidInput for an empty grid.
+    probabilities. `chance` is what always saying the commonest class of the teaching rows gives. Undefined
+    when fewer than two classes have two images. Raises MissingExtra without scikit-learn, InvalidInput for
+    an empty grid.
     """
     if not grid:
         raise InvalidInput("The grid is empty; give at least one value of C.")
@@ -60,7 +61,6 @@ def linear_probe(
     right[tested] = predicted == classes.codes[tested]
     confusion = np.zeros((count, count), dtype=np.int64)
     np.add.at(confusion, (classes.codes[tested], predicted), 1)
-    share = counts / n
     return Measure(
         "linear probe accuracy",
         float(np.nanmean(right)),
@@ -68,16 +68,25 @@ def linear_probe(
         f"L-BFGS logistic regression on unit vectors, centred, C from {tuple(grid)} by a held-out fifth, "
         f"{len(splits)} split{'s' if len(splits) > 1 else ''}; interval by bootstrap over images",
         interval=share_interval(right, seed=seed),
-        chance=float((share**2).sum()),
+        chance=_commonest(classes.codes, splits, tested),
         detail={
             "c": chosen,
             "classes": classes.names,
             "confusion": confusion,
             "probability": probability,
-            "majority": float(share.max()),
+            "majority": float(counts.max() / n),
         },
         per_item=right,
     )
+
+
+def _commonest(
+    codes: Int64[np.ndarray, "n"], splits: Sequence[Split], tested: Int64[np.ndarray, "tested"]
+) -> float:
+    """The share of the tested rows in the commonest class of all teaching rows (the mean of several such)."""
+    taught = np.bincount(np.concatenate([codes[split.train] for split in splits]), minlength=codes.max() + 1)
+    commonest = np.flatnonzero(taught == taught.max())
+    return float(np.isin(codes[tested], commonest).mean()) / len(commonest)
 
 
 def few_shot(
@@ -98,7 +107,6 @@ def few_shot(
     split = by_ratio(classes.codes, seed=seed)[0]
     rows, count = unit(features, np.float32), len(classes.names)
     spare = np.bincount(classes.codes[split.train], minlength=count) if len(split.train) else np.zeros(1)
-    share = classes.counts / max(classes.counts.sum(), 1)
     results = {}
     for shot in shots:
         name = f"{shot}-shot accuracy"
@@ -128,7 +136,7 @@ def few_shot(
             len(split.test),
             protocol,
             interval=_wilson(mean, len(split.test), drawn),
-            chance=float((share**2).sum()),
+            chance=1 / count,  # it was taught on equally many of each class
             detail={"draws": scores},
         )
     return results
