@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
+from timm.data import create_transform
 
 from featurelens.backbone import load_backbone
+from featurelens.backbone.from_timm import _fit
+from featurelens.errors import BackboneError
+from featurelens.images.decode import decode
 
 CNN, VIT, NHWC = "test_resnet", "test_vit", "test_mambaout"
 REGISTERS = "test_vit3"
@@ -109,7 +114,7 @@ def test_preprocessing_is_what_timms_own_transform_does(name: str) -> None:
     net = timm.create_model(name) if name.startswith("test") else _on_meta(name)
     data = timm.data.resolve_model_data_config(net)
     resize, crop = timm.data.create_transform(**data).transforms[:2]
-    fit = _fit(data, None)
+    fit = _fit(name, data, None)
     assert (fit.rows, fit.cols) == tuple(crop.size)
     assert fit.interpolation == resize.interpolation.value
     wanted = resize.size if isinstance(resize.size, int) else resize.size[0]
@@ -165,3 +170,27 @@ def test_a_tuned_copy_is_read_the_same_way_and_has_another_hash(pixels: np.ndarr
     assert other.spec.weights != net.spec.weights
     assert other.embed(pixels[:1]).shape == net.embed(pixels[:1]).shape
     assert replace(other.spec, weights="") == replace(net.spec, weights="")
+
+
+def test_every_rule_that_timm_has_for_its_pictures_is_ours_too_or_refused() -> None:
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 150, 3), np.uint8))
+    rules = {
+        (c.crop_mode, c.crop_pct): c
+        for c in map(timm.get_pretrained_cfg, timm.list_pretrained())
+        if c is not None and c.crop_mode is not None
+    }
+    assert {mode for mode, _ in rules} >= {"center", "squash", "border"}
+    for mode, crop_pct in rules:
+        data = {
+            "input_size": (3, 48, 48),
+            "interpolation": "bicubic",
+            "crop_pct": crop_pct,
+            "crop_mode": mode,
+        }
+        if mode == "border":
+            with pytest.raises(BackboneError, match="crop mode 'border'"):
+                _fit("name", data, None)
+            continue
+        theirs = create_transform(**data, mean=(0, 0, 0), std=(1, 1, 1))(photo)
+        ours = decode(photo, fit=_fit("name", data, None), exact=True).pixels
+        assert np.array_equal(ours, (theirs * 255).round().byte().movedim(0, 2).numpy()), (mode, crop_pct)

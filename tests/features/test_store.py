@@ -173,3 +173,29 @@ def test_labels_are_those_of_today(tmp_path):
         lines = ["file_name,label", *(f"{name},{label}" for name, label in zip(names, labels, strict=True))]
         (photos / "metadata.csv").write_text("\n".join(lines))
         assert "".join(extract(photos, NumpyBackbone(), store=store).labels) == labels
+
+
+def test_vectors_of_pixels_decoded_otherwise_are_not_mixed(tmp_path):
+    draw_many(tmp_path / "photos", 3)
+    extract(tmp_path / "photos", NumpyBackbone(), store=tmp_path / "s")
+    with pytest.raises(SpecMismatch, match="decoded exactly"):
+        extract(tmp_path / "photos", NumpyBackbone(), store=tmp_path / "s", exact=True)
+
+
+def test_what_was_skipped_is_tried_again_and_an_unchanged_failure_adds_no_part(tmp_path):
+    draw(tmp_path / "photos" / "small.png", 1, size=(20, 30))
+    draw(tmp_path / "photos" / "big.png", 2, size=(200, 300))
+    for _ in range(3):
+        found = extract(tmp_path / "photos", NumpyBackbone(), store=tmp_path / "s", max_pixels=10_000)
+        assert [name for name, _ in found.skipped] == ["big.png"]
+        assert len(list((tmp_path / "s").glob("part-*"))) == 1
+    found = extract(tmp_path / "photos", NumpyBackbone(), store=tmp_path / "s")
+    assert (found.ids, found.skipped) == (("big.png", "small.png"), ())
+
+
+def test_a_store_among_the_images_is_no_image(tmp_path):
+    draw_many(tmp_path, 2)
+    for _ in range(2):
+        found = extract(tmp_path, NumpyBackbone(), store=tmp_path / "vectors")
+        assert (len(found), found.skipped) == (2, ())
+    assert len(list((tmp_path / "vectors").glob("part-*"))) == 1

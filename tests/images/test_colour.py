@@ -189,3 +189,14 @@ def _insert_chunk(png: bytes, name: bytes, body: bytes) -> bytes:
     chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
     at = png.index(b"IDAT") - 4
     return png[:at] + chunk + png[at:]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_film_scan_in_which_zero_is_white_is_no_negative(kind, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    white = 1 if kind is np.float32 else np.iinfo(kind).max
+    ramp = np.tile(np.linspace(0, white, 64).astype(kind), (8, 1))
+    for photometric, left, right in (("minisblack", 0, 255), ("miniswhite", 255, 0)):
+        tifffile.imwrite(tmp_path / "x.tif", ramp, photometric=photometric)
+        row = decode(tmp_path / "x.tif").pixels[0, :, 0]
+        assert (row[0], row[-1]) == (left, right), photometric

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -225,3 +227,22 @@ def _decoded_or_reason(data: bytes) -> int | str:
 
 def _refuse(*args: object, **options: object) -> int:
     raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("interpolation='linear'", "bicubic"),
+        ("mode='pad'", "squash"),
+        ("crop_pct=0", "above 0"),
+        ("crop_pct='0.9'", "'0.9'"),
+        ("rows=0", "0 x 224"),
+        ("cols=1.5", "224 x 1.5"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(wrong, said):
+    """In a Python of its own: here beartype would refuse the types first."""
+    code = f"from featurelens.images.fit import Fit; Fit({wrong})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "featurelens.errors.InvalidInput" in done.stderr
+    assert said in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from featurelens.errors import GalleryError, ImageError, InvalidInput
+from featurelens.images import members
 from featurelens.images.decode import decode
 from featurelens.scale import source_of
 from featurelens.search import Gallery
@@ -146,3 +147,22 @@ def test_one_table_holds_one_kind(tmp_path: Path) -> None:
         gallery.store.move(tmp_path / "photos" / "0.tar")
     with pytest.raises((InvalidInput, GalleryError)):
         gallery.store.move(tmp_path / "none")
+
+
+def test_a_side_file_that_is_none_and_frames_of_one_stem_do_not_stop_a_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        add(tar, "a.json", b"[" * 200_000)
+        for i in range(8):
+            add(tar, f"frame.{i}.png", encoded(i))
+    monkeypatch.setattr(members, "_MOST_WAITING", 2 * len(encoded(0)))
+    seen = 0
+    with open(tmp_path / "0.tar", "rb") as file:
+        for one in members._of_tar(file):
+            assert file.tell() >= 0
+            assert one.label is None
+            seen += 1
+    assert seen == 8
+    gallery = Gallery.create(str(tmp_path / "*.tar"), backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    assert gallery.update().added == 8

@@ -144,3 +144,13 @@ def test_thumbnails_are_small_upright_and_made_once(tmp_path):
         with pytest.raises(InvalidInput, match="has the id 77"):
             gallery.thumbnail(77)
         assert Image.open(io.BytesIO(gallery.thumbnail(tmp_path / "tiny.png"))).size == (20, 10)
+
+
+def test_a_thumbnail_shows_the_whole_picture(tmp_path):
+    framed = np.full((200, 300, 3), 255, np.uint8)
+    framed[10:-10, 10:-10] = 0
+    Image.fromarray(framed).save(tmp_path / "framed.png")
+    with filled(tmp_path) as gallery:
+        small = np.asarray(Image.open(io.BytesIO(gallery.thumbnail(1, side=150))))
+        assert small[50, [2, 147]].min() > 200, "its frame is there"
+        assert small[50, [8, 141]].max() < 55, "and as wide as it was"

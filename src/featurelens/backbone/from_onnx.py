@@ -13,7 +13,7 @@ from featurelens.backbone.onnx_graph import Graph, read_graph, understand
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import Request, Triple
-from featurelens.errors import BackboneError
+from featurelens.errors import BackboneError, InvalidInput
 from featurelens.images.fit import Fit
 
 _EXAMPLE = '{"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "fit": {"crop_pct": 0.9}, "licence": "MIT"}'
@@ -95,7 +95,7 @@ def _side_file(file: Path) -> dict[str, Any]:
 def _fit(side: dict[str, Any], file: Path) -> Fit:
     try:
         return Fit(**side.get("fit", {}))
-    except TypeError as error:
+    except (TypeError, InvalidInput) as error:
         raise BackboneError(
             f"'fit' beside {file} is not understood ({error}); an example: {_EXAMPLE}"
         ) from error

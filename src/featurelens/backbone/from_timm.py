@@ -43,7 +43,7 @@ def build(request: Request) -> TorchBackbone:
         name=request.name,
         weights="",
         dim=0,
-        fit=_fit(data, request.size),
+        fit=_fit(request.name, data, request.size),
         mean=request.mean or tuple(data["mean"]),
         std=request.std or tuple(data["std"]),
         licence=_licence(module),
@@ -134,13 +134,18 @@ def _megabytes(name: str) -> float | None:
     return sum(p.numel() * p.element_size() for p in module.parameters()) / 1e6
 
 
-def _fit(data: dict[str, Any], size: int | None) -> Fit:
+def _fit(name: str, data: dict[str, Any], size: int | None) -> Fit:
     rows, cols = (size, size) if size else data["input_size"][1:]
     interpolation = data["interpolation"] if data["interpolation"] in ("bilinear", "bicubic") else "bicubic"
-    if data.get("crop_mode") == "squash":
-        return Fit(rows, cols, "squash", 1.0, interpolation)
     crop_pct = float(data["crop_pct"])
-    return Fit(rows, cols, "crop", crop_pct if math.isfinite(crop_pct) else 0.875, interpolation)
+    crop_pct = crop_pct if math.isfinite(crop_pct) else 0.875
+    mode = {"center": "crop", "squash": "squash"}.get(data.get("crop_mode") or "center")
+    if mode is None:
+        raise BackboneError(
+            f"'{name}' takes its images by timm's crop mode '{data['crop_mode']}', which featurelens has not; "
+            "it has center and squash. Choose another network."
+        )
+    return Fit(rows, cols, "squash" if mode == "squash" else "crop", crop_pct, interpolation)
 
 
 def _licence(module: nn.Module) -> str:

@@ -19,7 +19,7 @@ from featurelens.features.saved import merge
 from featurelens.features.sets import specs_of, wanted_sets, work_for
 from featurelens.features.sources import sources
 from featurelens.features.store import Store
-from featurelens.features.table import Features
+from featurelens.features.table import Features, first_double
 from featurelens.images.decode import DEFAULT_MAX_PIXELS
 
 
@@ -46,7 +46,7 @@ def extract(
     without layers). Labels come from `labels`, else from a folder's metadata or class folders. Bad files
     end in `skipped` with their reason. A backbone of another modality takes its own files, or what its
     reader takes, instead (docs/sound.md). With `store`, a folder, a run that was stopped or killed goes on
-    where it was. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
+    where it was, and tries again what could not be read. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
     store holds other vectors), GalleryBusy (another process extracts into it).
 
     >>> from featurelens import load_backbone
@@ -58,14 +58,15 @@ def extract(
     wanted = wanted_sets(layers, pooling)
     names = list(wanted)
     check_modality(backbone, wanted)
-    listed = sources(images, labels, stamped=store is not None)
+    kept_in = Path(store) if store else None
+    listed = sources(images, labels, stamped=store is not None, store=kept_in)
     order = [source.id for source in listed]
-    if len(set(order)) != len(order):
-        double = next(one for one in order if order.count(one) > 1)
+    if (double := first_double(order)) is not None:
         raise InvalidInput(f"The image {double!r} is listed twice; list each image once.")
     parts: list[Part] = []
     how = ", ".join(dict.fromkeys(one.pooling for one in wanted.values()))
-    with Store(Path(store), names, backbone.spec, how) if store else nullcontext() as keep:
+    rule = (backbone.spec, how, exact)
+    with Store(kept_in, names, *rule) if kept_in else nullcontext() as keep:
         work = work_for(backbone, wanted)
         specs = specs_of(backbone.spec, work, wanted)
         check_size(len(listed), sum(spec.dim for spec in specs.values()), max_bytes, ", ".join(names))

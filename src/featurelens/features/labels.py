@@ -115,7 +115,7 @@ def _jsonl(path: Path) -> Iterable[Mapping[str, Any]]:
                 number += 1
                 row = json.loads(line) if line.strip() else {}
                 yield row if isinstance(row, dict) else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error, f"line {number}: ") from error
 
 

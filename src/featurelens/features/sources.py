@@ -27,17 +27,19 @@ class Source:
     stamp: str
 
 
-def sources(images: Any, labels: Sequence[str] | None, *, stamped: bool) -> list[Source]:
+def sources(
+    images: Any, labels: Sequence[str] | None, *, stamped: bool, store: Path | None = None
+) -> list[Source]:
     """List the images; InvalidInput for what cannot be a list of images, or labels that do not fit it.
 
     A folder gives relative names as ids, paths give themselves, everything else its position.
-    `stamped`: also hash arrays and bytes, which a store needs to know them again.
+    `stamped`: also hash arrays and bytes, which a store needs to know them again. A `store` in the folder is left out.
     """
     if isinstance(images, str | os.PathLike):
         path = Path(images)
         if not path.exists():
             raise InvalidInput(f"There is no file or folder {path}. Give a folder of images, or a list.")
-        found = _folder(path) if path.is_dir() else [_one(0, path, stamped)]
+        found = _folder(path, store) if path.is_dir() else [_one(0, path, stamped)]
     elif isinstance(images, Iterable) and not isinstance(images, bytes):
         if isinstance(images, np.ndarray) and images.ndim != 4:
             raise InvalidInput(
@@ -55,10 +57,11 @@ def sources(images: Any, labels: Sequence[str] | None, *, stamped: bool) -> list
     return [Source(s.id, s.image, label, s.stamp) for s, label in zip(found, labels, strict=True)]
 
 
-def _folder(root: Path) -> list[Source]:
+def _folder(root: Path, store: Path | None) -> list[Source]:
     label_of = Labels(root)
     return [
-        Source(f.name, f.path, label_of(f.name) or "", stamp_of(f.size, f.mtime_ns)) for f in find_files(root)
+        Source(f.name, f.path, label_of(f.name) or "", stamp_of(f.size, f.mtime_ns))
+        for f in find_files(root, skip=() if store is None else (store,))
     ]
 
 

@@ -48,7 +48,7 @@ class Features:
             )
         if self.labels is not None and len(self.labels) != len(self.ids):
             raise InvalidInput(f"{len(self.labels)} labels for {len(self.ids)} images; give one for each.")
-        if (double := _first_double(self.ids)) is not None:
+        if (double := first_double(self.ids)) is not None:
             raise InvalidInput(f"The id {double!r} stands twice; give each image an id of its own.")
         self._check_rows()
 
@@ -145,7 +145,8 @@ class Features:
         return from_dataframe(frame, spec=spec)
 
 
-def _first_double(ids: Sequence[str]) -> str | None:
+def first_double(ids: Sequence[str]) -> str | None:
+    """The first that occurs twice; None where all differ."""
     if len(set(ids)) == len(ids):
         return None
     seen: set[str] = set()

@@ -13,7 +13,7 @@ from featurelens.shapes import UInt8
 _STRIP = 1 << 21  # pixels that are widened to floats at a time
 
 
-def flatten(image: Image.Image, *, bits: int | None = None) -> Image.Image:
+def flatten(image: Image.Image, *, bits: int | None = None, negative: bool = False) -> Image.Image:
     """`image` in mode "RGB", or "L" where it has no colour.
 
     Transparency is laid on white; 16-bit, 32-bit and float values are scaled, not clipped (`bits`: how many
@@ -21,7 +21,7 @@ def flatten(image: Image.Image, *, bits: int | None = None) -> Image.Image:
     usual training pipelines; colour profiles are not applied.
     """
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _scaled(image, bits)
+        return _scaled(image, bits, negative=negative)
     if image.mode == "1":
         return image.convert("L") if "transparency" not in image.info else _on_white(image.convert("RGBA"))
     if image.mode in ("LA", "La"):
@@ -75,13 +75,14 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return converted if converted is not None else image.convert("RGB")
 
 
-def _scaled(image: Image.Image, bits: int | None) -> Image.Image:
+def _scaled(image: Image.Image, bits: int | None, *, negative: bool) -> Image.Image:
     low, high = _range(image, bits)
     key = image.info.get("transparency")
     grey = np.empty((image.height, image.width), np.uint8)
     for top, strip in _strips(image):
         level = np.clip((strip.astype(np.float64) - low) * (255 / (high - low)), 0, 255)
         level = np.rint(np.nan_to_num(level, copy=False)).astype(np.uint8)
+        level = 255 - level if negative else level
         grey[top : top + len(strip)] = np.where(strip == key, 255, level) if isinstance(key, int) else level
     return Image.fromarray(grey)
 

@@ -120,11 +120,11 @@ def _from_pillow(image: Image.Image, fit: Fit | None, exact: bool, max_pixels: i
 
 
 def _load_and_finish(image: Image.Image, name: str, fit: Fit | None, exact: bool) -> Decoded:
-    bits = declared_bits(image)
+    bits, negative = declared_bits(image), _white_is_zero(image)
     load(image, name)
     turn = orientation(image)
     try:
-        flat = upright(flatten(image, bits=bits), turn)
+        flat = upright(flatten(image, bits=bits, negative=negative), turn)
     except PILLOW_ERRORS as error:
         raise ImageError(f"its colours (Pillow's mode {image.mode}) cannot be turned into RGB") from error
     return _finish(flat, flat.size, name, fit, exact)
@@ -154,6 +154,12 @@ def _finish(image: Image.Image, size: tuple[int, int], name: str, fit: Fit | Non
 
 def _cost(image: Image.Image, name: str) -> int:
     return image.width * image.height * (FORMATS[name].bytes_per_pixel if name in FORMATS else 12)
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Whether a TIFF says that 0 is white, as scans of films do; Pillow turns the 8-bit ones round itself."""
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(262) == 0 and image.mode[0] in "IF"
 
 
 def declared_bits(image: Image.Image) -> int | None:

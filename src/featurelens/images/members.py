@@ -20,6 +20,7 @@ _NOT_IMAGES = (".json", ".cls", ".txt", ".caption", ".index", ".npy", ".pyd", ".
 _LABELS = ("label", "class", "category")
 _MOST = 1 << 30  # bytes of one member
 _MOST_BESIDE = 1 << 20  # bytes of a .json or .cls
+_MOST_WAITING = 64 << 20  # bytes of members of one sample
 _READ = 4 << 20  # bytes at once: on another store each read is a request
 
 
@@ -83,7 +84,10 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _of_tar(file: Any) -> Iterator[Member]:
-    """An image's label may come before or after it, so a member waits for the next sample's name."""
+    """An image's label may come before or after it, so a member waits for the next sample's name.
+
+    WebDataset's samples end at the first dot; of frame.0001.jpg, frame.0002.jpg ... as many wait as fit.
+    """
     waiting: list[Member] = []
     key, label = "", None
     with tarfile.open(fileobj=file, mode="r|*", bufsize=_READ) as tar:
@@ -95,6 +99,9 @@ def _of_tar(file: Any) -> Iterator[Member]:
             if (stem := name[: len(name) - len(ending)]) != key:
                 yield from (replace(one, label=label) for one in waiting)
                 waiting, key, label = [], stem, None
+            if sum(len(one.data or b"") for one in waiting) > _MOST_WAITING:
+                yield from (replace(one, label=label) for one in waiting)
+                waiting = []
             if ending.lower().endswith(_NOT_IMAGES):
                 if info.size <= _MOST_BESIDE:
                     label = label or _label(name, _read(tar, info))
@@ -127,7 +134,7 @@ def _label(name: str, data: bytes) -> str | None:
         if name.endswith(".json"):
             found = json.loads(data)
             return next((str(found[k]) for k in _LABELS if found.get(k) is not None), None)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return None
 

@@ -85,7 +85,7 @@ def make_thumbnail(
     else:
         scale = min(1.0, side / max(size))
         cols, rows = (max(1, round(length * scale)) for length in size)
-        fit = Fit(rows, cols, mode="squash", interpolation="bilinear")
+        fit = Fit(rows, cols, mode="squash", crop_pct=1.0, interpolation="bilinear")
         image = Image.fromarray(decode(source, fit=fit, max_pixels=max_pixels).pixels)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=80, method=2)
