@@ -63,6 +63,17 @@ def test_shuffled_labels_do_not_make_everything_a_suspect():
     assert mislabelled(features, ["same"] * 300) == []
 
 
+def test_an_image_alone_in_its_class_is_no_suspect(recwarn):
+    """Nobody else can tell its class, so that all others would speak against it."""
+    labels = [f"class {i}" for i in np.repeat(range(5), 4)] + [f"alone {i}" for i in range(25)]
+    features = np.eye(30)[[*np.repeat(range(5), 4), *range(5, 30)]]
+    features += 0.01 * np.random.default_rng(0).standard_normal(features.shape)
+    assert mislabelled(features, labels) == []
+    assert not recwarn.list
+    labels[0], labels[4] = labels[4], labels[0]
+    assert {s.row for s in mislabelled(features, labels)} == {0, 4}
+
+
 def photos(tied, n=120, seed=0):
     """Noise images whose frame has the colour of the class, or any colour."""
     random = np.random.default_rng(seed)

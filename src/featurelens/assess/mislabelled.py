@@ -34,8 +34,9 @@ def mislabelled(
     """Rows whose own label is less than `doubt` times as likely as another, most suspicious first.
 
     The probability is the mean of two judges that never saw the row's own label, as in confident learning
-    (Northcutt et al. 2021): 5-fold logistic regression and the votes of 20 neighbours. An empty list where
-    there are fewer than two classes or ten labelled rows. Raises MissingExtra without scikit-learn.
+    (Northcutt et al. 2021): 5-fold logistic regression and the votes of 20 neighbours. A row alone in its class
+    is not judged: without it nobody knows the class. An empty list where there are fewer than two classes or
+    ten labelled rows. Raises MissingExtra without scikit-learn.
     """
     classes = encode(labels, len(features))
     known = np.flatnonzero(classes.known)
@@ -55,7 +56,8 @@ def mislabelled(
     others[np.arange(n), codes] = -1
     best = others.argmax(axis=1)
     ratio = own / np.maximum(others.max(axis=1), 1e-12)
-    worst = [i for i in np.argsort(ratio, kind="stable") if ratio[i] < doubt]
+    judged = classes.counts[codes] > 1
+    worst = [i for i in np.argsort(ratio, kind="stable") if judged[i] and ratio[i] < doubt]
     return [
         Suspect(int(known[i]), classes.names[codes[i]], classes.names[best[i]], float(ratio[i]))
         for i in worst

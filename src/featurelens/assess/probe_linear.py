@@ -202,4 +202,5 @@ def _fit(rows: Float[np.ndarray, "a d"], codes: Int64[np.ndarray, "a"], c: float
         raise MissingExtra("scikit-learn", "lab", "The linear probe") from error
     with warnings.catch_warnings(), one_thread():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
         return LogisticRegression(C=c, max_iter=300, tol=1e-3).fit(rows, codes)
