@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from featurelens.backbone import load_backbone
-from featurelens.backbone.bundle import read_spec
+from featurelens.backbone.bundle import read_spec, write_bundle
+from featurelens.backbone.protocol import Spec
 from featurelens.errors import FeaturelensError, InvalidInput
 from featurelens.export import export
+from featurelens.images.fit import Fit
+from fixtures.drawn import draw_many
+from fixtures.onnx_nets import conv_net
 
 pytest.importorskip("timm")
 NAME = "test_resnet"
@@ -105,6 +109,36 @@ def test_half_precision_weighs_half_and_is_another_spec(tmp_path: Path, wanted: 
     a, b = read_spec(tmp_path / "whole"), read_spec(tmp_path / "half")
     assert a.fingerprint != b.fingerprint, "a gallery of the one is not opened with the other"
     assert replace(b, precision=a.precision).fingerprint == a.fingerprint
+
+
+def test_half_precision_leaves_no_whole_weights_beside_the_graph(tmp_path: Path) -> None:
+    """As above 2 GB: torch's exporter then puts the weights into a second file."""
+    import onnx
+
+    def apart(file: Path) -> None:
+        model = onnx.load(str(conv_net(file)))
+        onnx.save(model, str(file), save_as_external_data=True, location="model.onnx.data", size_threshold=0)
+
+    spec = Spec("conv", weights="w", dim=5, fit=Fit(32, 32), map_channels=5)
+    write_bundle(tmp_path / "whole", spec, apart)
+    assert (tmp_path / "whole" / "model.onnx.data").is_file()
+    export(f"bundle:{tmp_path / 'whole'}", tmp_path / "half", fp16=True, say=lambda text: None)
+    assert sorted(one.name for one in (tmp_path / "half").iterdir()) == ["model.onnx", "spec.json"]
+
+
+def test_many_images_are_compared_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch holds the activations of a whole batch: 300 images of a ResNet-18 took 3 GB."""
+    from featurelens.backbone.torch_backbone import TorchBackbone
+
+    batches: list[int] = []
+    embed = TorchBackbone.embed
+    monkeypatch.setattr(
+        TorchBackbone, "embed", lambda self, pixels: batches.append(len(pixels)) or embed(self, pixels)
+    )
+    draw_many(tmp_path / "images", 40)
+    made = write(tmp_path / "net", to="safetensors", images=tmp_path / "images")
+    assert made.parity.images == 40
+    assert max(batches) <= 32
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def write_small_bundle(
                 shutil.copyfile(part, file.parent / part.name)
             if fp16:
                 halve_weights(file)
+                for part in file.parent.glob(f"{MODEL}?*"):
+                    part.unlink()  # the halved weights lie in the graph
             return
         found, left = quantise(source.file, file, source.spec, calibrate, overlap=overlap, say=say)
         if found < LEAST_OVERLAP:

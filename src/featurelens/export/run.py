@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from featurelens.backbone import load_backbone
 from featurelens.backbone.bundle import read_spec
 from featurelens.backbone.protocol import Backbone
@@ -20,8 +22,11 @@ from featurelens.export.agreement import Agreement, agreement
 from featurelens.export.bundles import write_small_bundle
 from featurelens.export.pictures import pictures
 from featurelens.export.towers import write_clip
+from featurelens.export.writers import Embed
+from featurelens.shapes import Float32, UInt8
 
 LEAST_IMAGES = 100  # for int8: half of them calibrate, half of them judge
+_PIECE = 32  # images
 _WRITERS: dict[str, tuple[Any, str]] = {
     "onnx": (None, "openvino"),
     "openvino": (writers.write_openvino, "openvino"),
@@ -86,14 +91,14 @@ def export(
         made, left = Path(part) / "made", 0
         judged = pixels[len(pixels) // 2 :] if int8 else pixels
         reference = _reference(backbone, source, pretrained, say)
-        wanted = reference.embed(judged)
+        wanted = _in_pieces(reference.embed, judged)
         if to == "onnx":
             calibrate = pixels[: len(pixels) // 2] if int8 else None
             embed, left = write_small_bundle(source, made, fp16, calibrate, judged, wanted, say=say)
         else:
             made.mkdir()
             embed = write(source, made)
-        parity = agreement(wanted, embed(judged))
+        parity = agreement(wanted, _in_pieces(embed, judged))
         made.rename(folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     spec = read_spec(folder) if to == "onnx" else source.spec
@@ -125,6 +130,13 @@ def _reference(name: str, source: Backbone, pretrained: bool, say: Callable[[str
     if scheme not in ("timm", "torchvision", "local-dir") or importlib.util.find_spec("torch") is None:
         return source
     return load_backbone(name, engine="torch", device="cpu", pretrained=pretrained, say=say)
+
+
+def _in_pieces(
+    embed: Embed, pixels: UInt8[np.ndarray, "image row col 3"]
+) -> Float32[np.ndarray, "image dim"]:
+    """All embeddings, a few images at a time: torch holds the activations of a whole batch at once."""
+    return np.concatenate([embed(pixels[at : at + _PIECE]) for at in range(0, len(pixels), _PIECE)])
 
 
 def _to_stderr(text: str) -> None:
