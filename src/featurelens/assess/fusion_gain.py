@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurelens.assess.arrays import encode, unit
+from featurelens.assess.both_roles import spreads, wide_interval
 from featurelens.assess.interval import mean_interval
 from featurelens.assess.probe_linear import probabilities
 from featurelens.assess.result import Measure
@@ -16,7 +17,7 @@ from featurelens.assess.significance import Paired, holm, paired
 from featurelens.assess.splits import in_folds
 from featurelens.assess.threads import one_thread
 from featurelens.errors import InvalidInput
-from featurelens.shapes import Float, Int64
+from featurelens.shapes import Float, Float64, Int64
 
 Rows = Float[np.ndarray, "n _"]
 Join = Callable[[Sequence[np.ndarray]], np.ndarray]
@@ -114,28 +115,46 @@ def _measured(
     folds: int,
     seed: int,
 ) -> dict[str, Measure]:
-    right, precision = np.full(len(codes), np.nan), np.full(len(codes), np.nan)
+    right = np.full(len(codes), np.nan)
+    tested: list[tuple[np.ndarray, np.ndarray]] = []
     for split in in_folds(codes, folds=folds, seed=seed):
         teach, test = split.train, split.test
         join = fit([s[teach] for s in sources], [labels[i] for i in teach])
         rows = unit(join(sources), np.float32)
         found = probabilities(rows[teach], codes[teach], rows[test], int(codes.max()) + 1, 10.0)
         right[test] = found.argmax(1) == codes[test]
-        others = np.bincount(codes[test])[codes[test]] > 1  # an image alone in its class looks for nothing
-        precision[test] = np.where(others, average_precisions(rows[test], codes[test]), np.nan)
+        tested.append((test, rows[test]))
+
+    def precisions(kept: Int64[np.ndarray, "kept"]) -> dict[str, Float64[np.ndarray, "kept"]]:
+        """Of the kept rows, each fold by itself; NaN for an image alone in its class, which looks for nothing."""
+        result = np.full(len(codes), np.nan)
+        for test, rows in tested:
+            here = np.isin(test, kept)
+            own = codes[test[here]]
+            others = np.bincount(own)[own] > 1
+            result[test[here]] = np.where(others, average_precisions(rows[here], own), np.nan)
+        return {MAP: result[kept]}
+
+    precision = precisions(np.arange(len(codes), dtype=np.int64))[MAP]
+    spread = spreads(precisions, codes, seed=seed)[MAP]
     said = f"fitted and taught on {folds - 1} of {folds} folds, tested on the other; interval by bootstrap over images"
-    values = {
-        PROBE: (right, "logistic regression (C = 10) on unit vectors"),
-        MAP: (precision, "each test image as a query against the other test images, by cosine"),
-    }
     return {
-        name: Measure(
-            name,
-            float(np.nanmean(rows)),
-            int(np.isfinite(rows).sum()),
-            f"{how}; {said}",
-            interval=mean_interval(rows, seed=seed),
-            per_item=rows,
-        )
-        for name, (rows, how) in values.items()
+        PROBE: Measure(
+            PROBE,
+            float(right.mean()),
+            len(right),
+            f"logistic regression (C = 10) on unit vectors; {said}",
+            interval=mean_interval(right, seed=seed),
+            per_item=right,
+        ),
+        MAP: Measure(
+            MAP,
+            float(np.nanmean(precision)),
+            int(np.isfinite(precision).sum()),
+            f"each test image as a query against the other test images, by cosine; {said}, {spread:.2f} times as "
+            "wide because every image is a result too (grouped jackknife)",
+            interval=wide_interval(precision, spread, seed=seed),
+            detail={"spread": spread},
+            per_item=precision,
+        ),
     }
