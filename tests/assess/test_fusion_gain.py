@@ -110,3 +110,18 @@ def test_one_source_or_one_class_is_refused(halves) -> None:
         fusion_gain({"a": sources["a"]}, labels, {})
     with pytest.raises(InvalidInput, match="1 classes"):
         fusion_gain(sources, ["x"] * 160, {})
+
+
+def test_sources_of_different_length_are_refused(halves) -> None:
+    sources, labels = halves
+    for rows in (sources["b"][:150], np.vstack([sources["b"]] * 2)):
+        with pytest.raises(InvalidInput, match=f"a 160, b {len(rows)}"):
+            fusion_gain({"a": sources["a"], "b": rows}, labels, {"both": side_by_side})
+
+
+def test_where_no_fold_tests_two_of_a_class_there_is_no_precision(halves, recwarn) -> None:
+    few = {name: rows[:20] for name, rows in halves[0].items()}
+    found = fusion_gain(few, halves[1][:20], {"both": side_by_side})
+    assert "two images of one class" in str(found.measures["both"][MAP].undefined)
+    assert {g.measure for g in found.gains} == set(found.best) == {PROBE}
+    assert not recwarn.list

@@ -11,7 +11,7 @@ from featurelens.assess.arrays import encode, unit
 from featurelens.assess.both_roles import spreads, wide_interval
 from featurelens.assess.interval import mean_interval
 from featurelens.assess.probe_linear import probabilities
-from featurelens.assess.result import Measure
+from featurelens.assess.result import Measure, undefined
 from featurelens.assess.retrieval import average_precisions
 from featurelens.assess.significance import Paired, holm, paired
 from featurelens.assess.splits import in_folds
@@ -30,7 +30,7 @@ class FusionGain:
     """Every source and every fusion measured alike; `gains` compare each fusion with the best single source.
 
     `measures[way][name]`; `best[name]` is the best single source by that measure; the p of the gains are
-    corrected (Holm) for the number of fusions.
+    corrected (Holm) for the number of fusions. Measures that are undefined are in neither.
     """
 
     measures: Mapping[str, Mapping[str, Measure]]
@@ -65,8 +65,9 @@ def fusion_gain(
     """Linear probe accuracy and mAP of each source alone and of each fusion, in `folds` folds of the labelled rows.
 
     In each fold a fusion is fitted on the teaching rows and their labels only; the other rows are the probe's test, and
-    look for their class among themselves: among the teaching rows they would find what was put there. Raises
-    InvalidInput for fewer than two sources, or labels of fewer than two classes.
+    look for their class among themselves: among the teaching rows they would find what was put there. Where no
+    fold tests two rows of one class, mAP is undefined and there is no gain in it. Raises InvalidInput for fewer
+    than two sources, sources of different length, or labels of fewer than two classes.
 
     >>> rows = np.eye(2)[[0] * 6 + [1] * 6] + 0.01 * np.arange(24).reshape(12, 2)
     >>> found = fusion_gain({"a": rows, "b": rows}, ["x"] * 6 + ["y"] * 6, {"both": lambda s, l: np.hstack}, folds=3)
@@ -75,7 +76,13 @@ def fusion_gain(
     """
     if len(sources) < 2:
         raise InvalidInput(f"There are {len(sources)} sources; to fuse there must be two or more.")
-    count = len(next(iter(sources.values())))
+    lengths = {name: len(rows) for name, rows in sources.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InvalidInput(
+            f"The sources have different numbers of rows ({said}); give one row per image in each."
+        )
+    count = next(iter(lengths.values()))
     classes = encode(labels, count)
     if len(classes.names) < 2:
         raise InvalidInput(
@@ -92,9 +99,10 @@ def fusion_gain(
             name: _measured(list(given.values()), codes, texts, fit, folds, seed)
             for name, fit in ways.items()
         }
-    best = {m: max(given, key=lambda name: measures[name][m].value) for m in (PROBE, MAP)}
+    defined = [m for m in (PROBE, MAP) if all(of_way[m].defined for of_way in measures.values())]
+    best = {m: max(given, key=lambda name: measures[name][m].value) for m in defined}
     gains: list[Paired] = []
-    for name in (PROBE, MAP):
+    for name in defined:
         tests = [
             paired(measures[way][name], measures[best[name]][name], names=(way, best[name]), seed=seed)
             for way in fusions
@@ -135,26 +143,28 @@ def _measured(
             result[test[here]] = np.where(others, average_precisions(rows[here], own), np.nan)
         return {MAP: result[kept]}
 
-    precision = precisions(np.arange(len(codes), dtype=np.int64))[MAP]
-    spread = spreads(precisions, codes, seed=seed)[MAP]
     said = f"fitted and taught on {folds - 1} of {folds} folds, tested on the other; interval by bootstrap over images"
-    return {
-        PROBE: Measure(
-            PROBE,
-            float(right.mean()),
-            len(right),
-            f"logistic regression (C = 10) on unit vectors; {said}",
-            interval=mean_interval(right, seed=seed),
-            per_item=right,
-        ),
-        MAP: Measure(
-            MAP,
-            float(np.nanmean(precision)),
-            int(np.isfinite(precision).sum()),
-            f"each test image as a query against the other test images, by cosine; {said}, {spread:.2f} times as "
-            "wide because every image is a result too (grouped jackknife)",
-            interval=wide_interval(precision, spread, seed=seed),
-            detail={"spread": spread},
-            per_item=precision,
-        ),
-    }
+    probe = Measure(
+        PROBE,
+        float(right.mean()),
+        len(right),
+        f"logistic regression (C = 10) on unit vectors; {said}",
+        interval=mean_interval(right, seed=seed),
+        per_item=right,
+    )
+    how = f"each test image as a query against the other test images, by cosine; {said}"
+    precision = precisions(np.arange(len(codes), dtype=np.int64))[MAP]
+    if np.isnan(precision).all():
+        reason = f"none of {folds} folds tests two images of one class"
+        return {PROBE: probe, MAP: undefined(MAP, reason, n=0, protocol=how)}
+    spread = spreads(precisions, codes, seed=seed)[MAP]
+    ranked = Measure(
+        MAP,
+        float(np.nanmean(precision)),
+        int(np.isfinite(precision).sum()),
+        f"{how}, {spread:.2f} times as wide because every image is a result too (grouped jackknife)",
+        interval=wide_interval(precision, spread, seed=seed),
+        detail={"spread": spread},
+        per_item=precision,
+    )
+    return {PROBE: probe, MAP: ranked}
