@@ -100,6 +100,26 @@ def test_a_background_that_says_nothing_is_not():
     assert not background_predicts(border(images), ["x"] * 120).defined
 
 
+def test_a_probe_that_always_says_the_commonest_class_gives_nothing_away():
+    """Its recall of that class is 1, though all frames are alike or noise."""
+    labels = np.repeat(["a", "b", "c"], [40, 30, 30])
+    noise = np.random.default_rng(2).normal(size=(100, 144)).astype(np.float32)
+    for frames in (np.ones_like(noise), noise):
+        found = background_predicts(frames, labels)
+        assert found.detail["given_away"] == []
+        assert not found.detail["warning"]
+
+
+def test_of_two_classes_of_different_size_the_background_is_told():
+    labels = np.repeat([0, 1], [80, 20])
+    frames = np.random.default_rng(0).normal(size=(100, 12)).astype(np.float32)
+    assert background_predicts(frames, labels).detail["given_away"] == []
+    frames[:, 0] += 6 * labels
+    found = background_predicts(frames, labels)
+    assert found.detail["given_away"]
+    assert found.detail["warning"]
+
+
 def test_the_frame_never_sees_the_middle():
     images, _ = photos(tied=True)
     other = images.copy()

@@ -39,9 +39,10 @@ def border(pixels: UInt8[np.ndarray, "n row col 3"], *, share: float = 0.12) -> 
 def background_predicts(frames: Float32[np.ndarray, "n d"], labels: Labels, *, seed: int = 0) -> Measure:
     """Accuracy of a linear probe that sees only the frames (`border`) of the images; lower is better.
 
-    `detail["given_away"]` lists the classes that the frame finds more than twice as often as chance and in
-    over a third of their images; `detail["warning"]` is true when the whole interval lies above 1.5 times
-    chance. Undefined as the linear probe is.
+    `detail["given_away"]` lists the classes that the frame finds in over a third of their images and far more
+    often than the probe says their name at all (twice, or half way from there to always); none where the whole
+    interval does not lie above chance. `detail["warning"]` is true when it lies far above: 1.5 times, or half way
+    from chance to 1. Undefined as the linear probe is.
     """
     centred = frames - frames.mean(axis=0)
     spread = centred.std(axis=0)
@@ -59,8 +60,9 @@ def background_predicts(frames: Float32[np.ndarray, "n d"], labels: Labels, *, s
         label: float(np.nanmean(probe.per_item[classes.codes == code]))
         for code, label in enumerate(classes.names)
     }
-    share = dict(zip(classes.names, classes.counts / classes.counts.sum(), strict=True))
-    given_away = [label for label, r in recall.items() if r > max(2 * share[label], 1 / 3)]
+    confusion = probe.detail["confusion"]
+    said = dict(zip(classes.names, confusion.sum(axis=0) / confusion.sum(), strict=True))
+    given_away = [label for label, r in recall.items() if r > max(_far_above(said[label], 2), 1 / 3)]
     return Measure(
         name,
         probe.value,
@@ -71,8 +73,15 @@ def background_predicts(frames: Float32[np.ndarray, "n d"], labels: Labels, *, s
         better="lower",
         detail={
             "per_class": recall,
-            "given_away": sorted(given_away, key=lambda label: -recall[label]),
-            "warning": probe.interval[0] > 1.5 * probe.chance,
+            "given_away": sorted(given_away, key=lambda label: -recall[label])
+            if probe.interval[0] > probe.chance
+            else [],
+            "warning": probe.interval[0] > _far_above(probe.chance, 1.5),
         },
         per_item=probe.per_item,
     )
+
+
+def _far_above(chance: float, times: float) -> float:
+    """So many times chance, or half way from chance to 1 where that is nearer: 1.5 times .7 is out of reach."""
+    return min(times * chance, (1 + chance) / 2)
