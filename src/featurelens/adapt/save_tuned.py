@@ -15,7 +15,7 @@ import numpy as np
 from featurelens.adapt.card import model_card
 from featurelens.adapt.curves import curves
 from featurelens.backbone.to_onnx import Parity, export_bundle
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 
 if TYPE_CHECKING:
     from featurelens.adapt.tuned import Tuned

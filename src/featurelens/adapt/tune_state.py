@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from featurelens.durable import write_file
 from featurelens.errors import BackboneError, InvalidInput
-from featurelens.features.durable import write_file
 
 FILE = "checkpoint.pt"
 

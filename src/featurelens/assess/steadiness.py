@@ -16,7 +16,7 @@ from featurelens.assess.perturbations import PERTURBATIONS
 from featurelens.assess.result import Measure
 from featurelens.assess.stability import Harm, embed_harmed, harms, stability
 from featurelens.backbone.protocol import Backbone
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 from featurelens.features.store import stamp_file
 from featurelens.features.table import Features
 from featurelens.images.decode import decode

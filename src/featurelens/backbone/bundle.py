@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Spec
+from featurelens.durable import write_folder
 from featurelens.errors import BackboneError
 
 FORMAT = "featurelens-bundle/1"
@@ -95,9 +93,8 @@ def write_bundle(
     is kept in `spec.json`. A bundle that lies there already is replaced; without `replace_whole` only a damaged
     one is, because another process may be reading the whole one.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
-    try:
+
+    def fill(part: Path) -> None:
         write_model(part / MODEL)
         if write_weights is not None:
             write_weights(part / WEIGHTS)
@@ -108,11 +105,8 @@ def write_bundle(
             "made": dict(made or {}),
         }
         (part / SPEC).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
-        part.chmod(0o755)
-        if replace_whole or not is_bundle(folder):
-            _move(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+
+    write_folder(folder, fill, stays=(lambda _: False) if replace_whole else is_bundle)
 
 
 def is_bundle(folder: Path) -> bool:
@@ -122,17 +116,3 @@ def is_bundle(folder: Path) -> bool:
     except BackboneError:
         return False
     return True
-
-
-def _move(part: Path, folder: Path) -> None:
-    """Rename `part` to `folder`; what lies there is first renamed away, so that no reader sees a mixture."""
-    if folder.is_dir():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
-        os.rename(folder, old / "old")
-        shutil.rmtree(old, ignore_errors=True)
-    try:
-        os.rename(part, folder)
-    except OSError:
-        if not (folder / SPEC).is_file():
-            raise
-        # another process made the same bundle meanwhile: it stays

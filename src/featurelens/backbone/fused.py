@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -18,6 +17,7 @@ from featurelens.backbone.openvino_backbone import read_model
 from featurelens.backbone.pixels import check_pixels
 from featurelens.backbone.protocol import Backbone, Spec
 from featurelens.backbone.request import Request
+from featurelens.durable import write_folder
 from featurelens.errors import BackboneError
 from featurelens.shapes import Float32, UInt8
 
@@ -131,24 +131,16 @@ def write(
     fusion: str,
 ) -> None:
     """Keep a fused backbone as a folder; `write_network` writes the joining network as ONNX, one input a member."""
-    part = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    if folder.exists() and not (folder / HEAD).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BackboneError(f"{folder} is there already and no fused backbone; give a new name.")
+
+    def fill(part: Path) -> None:
         write_network(part / NETWORK)
         listed = [asdict(member) | {"weights": loaded.spec.weights} for member, loaded in members]
         head = {"format": FORMAT, "fusion": fusion, "members": listed}
         (part / HEAD).write_text(json.dumps(head, indent=2) + "\n", encoding="utf-8")
-        if (folder / HEAD).is_file():
-            shutil.rmtree(folder)
-        try:
-            part.rename(folder)
-        except OSError as error:
-            raise BackboneError(
-                f"{folder} is there already and no fused backbone; give a new name."
-            ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+
+    write_folder(folder, fill)
 
 
 def runner(file: Path) -> Join:

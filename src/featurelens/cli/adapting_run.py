@@ -17,7 +17,7 @@ from featurelens.adapt.domain.teach import Checkpoint
 from featurelens.adapt.frozen_features import frozen_features
 from featurelens.assess.shift import Shift, shift
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 from featurelens.features.table import Features
 
 _GRAPHS = ("embedded", "onnx:", "classic:", "fused:", "clip:")

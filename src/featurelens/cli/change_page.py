@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featurelens.backbone.torch_backbone import TorchBackbone
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 from featurelens.see.maximization import maximize
 
 

@@ -12,7 +12,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     import csv
     import io
 
-    from featurelens.features.durable import write_file
+    from featurelens.durable import write_file
 
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from featurelens.backbone.protocol import Spec
+from featurelens.durable import write_file
 from featurelens.errors import FeaturelensError
-from featurelens.features.durable import write_file
 from featurelens.shapes import Float32
 
 FORMAT = 1

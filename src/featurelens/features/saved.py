@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from featurelens.backbone.protocol import Spec
+from featurelens.durable import write_folder
 from featurelens.errors import FeaturelensError, InvalidInput
-from featurelens.features.durable import write_folder
 from featurelens.features.parts import (
     EMBEDDING,
     HEAD,

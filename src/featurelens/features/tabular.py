@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from featurelens.backbone.protocol import Spec
+from featurelens.durable import write_file
 from featurelens.errors import InvalidInput, MissingExtra
-from featurelens.features.durable import write_file
 from featurelens.features.table import Features
 
 _KEY = "featurelens"

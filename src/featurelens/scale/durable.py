@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from featurelens.features.durable import sync_folder
+from featurelens.durable import sync_folder
 
 _ORDER = (
     "data",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featurelens.features.durable import sync_folder, write_file
+from featurelens.durable import sync_folder, write_file
 
 _BLOCK = 8 << 20
 _PAGE = 4096

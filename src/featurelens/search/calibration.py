@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 from featurelens.search.cache import State
 from featurelens.search.gallery import Gallery
 from featurelens.search.vectors import Snapshot, sample

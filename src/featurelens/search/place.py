@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from featurelens.durable import write_file
 from featurelens.errors import GalleryError, InvalidInput
-from featurelens.features.durable import write_file
 from featurelens.features.lock import WriterLock
 from featurelens.images.find import GALLERY_FOLDER
 from featurelens.search.failures import explained

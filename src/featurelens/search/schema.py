@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from featurelens.durable import sync_folder
 from featurelens.errors import GalleryError
-from featurelens.features.durable import sync_folder
 from featurelens.search.failures import damaged
 
 DATABASE = "gallery.db"

@@ -12,8 +12,8 @@ from PIL import Image
 
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.reader import reader_of
+from featurelens.durable import write_file
 from featurelens.errors import InvalidInput
-from featurelens.features.durable import write_file
 from featurelens.images.decode import Source, decode
 from featurelens.images.fit import Fit
 

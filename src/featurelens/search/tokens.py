@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.durable import write_file
 from featurelens.errors import BackboneError, ImageError
-from featurelens.features.durable import write_file
 from featurelens.features.extract import usable_cores
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit

@@ -23,7 +23,7 @@ def write_concepts_page(target: Path, concepts: Concepts, gallery: Gallery) -> N
     """Write the page, most frequent concept first; the pictures are inside the file. Nothing is fetched."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    from featurelens.features.durable import write_file
+    from featurelens.durable import write_file
 
     hits = {hit.name: hit for hit in gallery.images()}
     cards = [_card(one, hits, gallery) for one in by_frequency(concepts)]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 from featurelens.search import Hit
 from featurelens.search.listing import Listing
 from featurelens.web.problems import not_found

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from PIL import Image, ImageDraw
 
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 
 if TYPE_CHECKING:
     from featurelens.search import Gallery, Hit

@@ -14,8 +14,8 @@ from featurelens.adapt.concepts.dictionary import Dictionary
 from featurelens.adapt.concepts.found import Concept, Concepts, Exemplar
 from featurelens.adapt.concepts.labelled import Labelled
 from featurelens.backbone.protocol import Spec
+from featurelens.durable import write_file
 from featurelens.errors import InvalidInput
-from featurelens.features.durable import write_file
 
 ARRAYS, TOLD = "concepts.npz", "concepts.json"
 _VERSION = 1

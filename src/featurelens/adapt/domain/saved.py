@@ -14,7 +14,7 @@ from featurelens.adapt.domain.page import card
 from featurelens.adapt.save_tuned import BUNDLE, write_table, write_text
 from featurelens.backbone.members import Member
 from featurelens.backbone.torch_backbone import TorchBackbone
-from featurelens.features.durable import write_file
+from featurelens.durable import write_file
 
 if TYPE_CHECKING:
     from featurelens.adapt.domain.outcome import Adapted

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from featurelens.durable import write_file
 from featurelens.errors import InvalidInput
-from featurelens.features.durable import write_file
 from featurelens.shapes import UInt8
 
 
