@@ -230,10 +230,12 @@ def test_one_pass_each_cached_and_a_backbone_that_fails_stops_nothing(photos, tm
     assert len(first.stability["classic:colour"]) == 27
     assert first.study["classic:colour"].measures["drift"].n == 12
     seen.clear()
-    second = choose(photos, ["classic:colour"], **options | {"stable": 0})
+    second = choose(photos, ["classic:colour"], **options | {"stable": 0, "split": "0.25"})
     assert seen[0][1] == 36  # all of them came from the cache
     assert second.study["classic:colour"].cost == first.study["classic:colour"].cost
     assert "classic:colour" in render(first)
+    told = (first.findings.background, second.findings.background)
+    assert [background.n for background in told if background] == [36, 9]  # it keeps to the split
 
 
 def test_a_folder_that_is_not_there_and_only_failures_are_errors(photos, tmp_path):

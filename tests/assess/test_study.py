@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import permutation_test
 
+from featurelens.assess.background import background_predicts
 from featurelens.assess.compare import compare, read_report, told
 from featurelens.assess.findings import findings
 from featurelens.assess.pareto import pareto
@@ -79,6 +80,22 @@ def test_splits_by_word():
     assert len(splits_of(features, "0.2", 0)[0].test) == 18
     with pytest.raises(InvalidInput, match="folds, folder"):
         splits_of(features, "half", 0)
+
+
+def test_nobody_is_taught_on_the_test_folder():
+    """There the classes have changed places: what train teaches is wrong of every test image."""
+    features = drawn(0.1, folders=True)
+    vectors, places = features.vectors.copy(), np.arange(90)
+    test = places % 4 == 0
+    vectors[test] = vectors[(places[test] + 1) % 90]  # the next image, of the next class
+    turned = Features(features.ids, vectors, features.spec, features.labels)
+    found = measure(turned, splits=splits_of(turned, "folder", 0)).measures["16-shot accuracy"]
+    assert (found.value, found.n) == (0, 23)
+    assert "of the split" in found.protocol
+    assert measure(turned).measures["16-shot accuracy"].value > 0.5
+    frames = np.hstack([vectors, vectors])
+    background = background_predicts(frames, turned.labels, splits=splits_of(turned, "folder", 0))
+    assert (background.value, background.n) == (0, 23)
 
 
 def test_the_sign_flip_test_agrees_with_scipy():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from featurelens.assess.arrays import Labels, encode
 from featurelens.assess.probe_linear import linear_probe
 from featurelens.assess.result import Measure
+from featurelens.assess.splits import Split
 from featurelens.shapes import Float32, UInt8
 
 _STRIPS = 6
@@ -36,8 +39,16 @@ def border(pixels: UInt8[np.ndarray, "n row col 3"], *, share: float = 0.12) -> 
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def background_predicts(frames: Float32[np.ndarray, "n d"], labels: Labels, *, seed: int = 0) -> Measure:
+def background_predicts(
+    frames: Float32[np.ndarray, "n d"],
+    labels: Labels,
+    *,
+    splits: Sequence[Split] | None = None,
+    seed: int = 0,
+) -> Measure:
     """Accuracy of a linear probe that sees only the frames (`border`) of the images; lower is better.
+
+    5 folds without `splits`.
 
     `detail["given_away"]` lists the classes that the frame finds in over a third of their images and far more
     often than the probe says their name at all (twice, or half way from there to always); none where the whole
@@ -47,7 +58,7 @@ def background_predicts(frames: Float32[np.ndarray, "n d"], labels: Labels, *, s
     centred = frames - frames.mean(axis=0)
     spread = centred.std(axis=0)
     probe = linear_probe(
-        centred / np.where(spread > 0, spread, 1), labels, grid=(1.0, 10.0, 100.0), seed=seed
+        centred / np.where(spread > 0, spread, 1), labels, splits=splits, grid=(1.0, 10.0, 100.0), seed=seed
     )
     name = "background accuracy"
     if not probe.defined:
@@ -56,11 +67,12 @@ def background_predicts(frames: Float32[np.ndarray, "n d"], labels: Labels, *, s
     assert probe.per_item is not None
     assert probe.interval is not None
     assert probe.chance is not None
+    confusion = probe.detail["confusion"]
     recall = {
         label: float(np.nanmean(probe.per_item[classes.codes == code]))
         for code, label in enumerate(classes.names)
+        if confusion[code].any()
     }
-    confusion = probe.detail["confusion"]
     said = dict(zip(classes.names, confusion.sum(axis=0) / confusion.sum(), strict=True))
     given_away = [label for label, r in recall.items() if r > max(_far_above(said[label], 2), 1 / 3)]
     return Measure(

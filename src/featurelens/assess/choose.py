@@ -17,7 +17,7 @@ from featurelens.assess.places import place_for
 from featurelens.assess.shift import Shift, shift
 from featurelens.assess.splits import check_split
 from featurelens.assess.steadiness import Steadiness, overall, steadiness
-from featurelens.assess.study import Cost, Study, study, with_measures
+from featurelens.assess.study import Cost, Study, splits_of, study, with_measures
 from featurelens.assess.sweep import Choice, sweep
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import FeaturelensError, InvalidInput, MissingExtra
@@ -99,7 +99,12 @@ def choose(
     pictures = best.features.spec.modality == "image"
     if pictures and best.features.labels is not None and any(best.features.labels):
         tell("Looking for label problems and telling backgrounds")
-        background = background_predicts(frames(images, best.features.ids), best.features.labels, seed=seed)
+        background = background_predicts(
+            frames(images, best.features.ids),
+            best.features.labels,
+            splits=splits_of(best.features, split, seed),
+            seed=seed,
+        )
     if len(jobs) > 1 and (layers or pooling):
         try:
             choices = swept(best.name, jobs[best.name], best.features)

@@ -94,25 +94,26 @@ def few_shot(
     labels: Labels,
     *,
     shots: Sequence[int] = (1, 2, 4, 8, 16),
+    splits: Sequence[Split] | None = None,
     repeats: int = 5,
     c: float = 10.0,
     seed: int = 0,
 ) -> dict[int, Measure]:
     """The learning curve: accuracy with 1, 2, 4, ... teaching images per class, tested on a fixed quarter.
 
+    Of `splits` the first one says instead which rows may teach and which test.
     The interval joins the spread over `repeats` draws of the teaching images with that of the test images
     (Wilson 1927). A number of shots that some class cannot give is undefined. Raises MissingExtra without scikit-learn.
     """
     classes = encode(labels, len(features))
-    split = by_ratio(classes.codes, seed=seed)[0]
+    split = (by_ratio(classes.codes, seed=seed) if splits is None else splits)[0]
+    tested_on = "a quarter" if splits is None else "the test images of the split"
     rows, count = unit(features, np.float32), len(classes.names)
     spare = np.bincount(classes.codes[split.train], minlength=count) if len(split.train) else np.zeros(1)
     results = {}
     for shot in shots:
         name = f"{shot}-shot accuracy"
-        protocol = (
-            f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws, a quarter to test"
-        )
+        protocol = f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws, {tested_on} to test"
         if count < 2 or spare.min() < shot:
             reason = f"the smallest of {count} classes has {int(spare.min())} teaching images"
             results[shot] = undefined(name, reason, n=len(split.test), protocol=protocol)

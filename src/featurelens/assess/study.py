@@ -85,7 +85,7 @@ def measure(
         found += retrieval(rows, labels, seed=seed).values()
         found += [silhouette(rows, labels, metric=m, seed=seed) for m in ("cosine", "euclidean")]
         found += [class_distances(rows, labels, seed=seed), alignment(rows, labels, seed=seed)]
-        found += few_shot(rows, labels, seed=seed).values()
+        found += few_shot(rows, labels, splits=splits, seed=seed).values()
         found += [logme(rows, labels, seed=seed)]
     found += [rankme(rows, seed=seed), alpha_req(rows), uniformity(rows)]
     found += [intrinsic_dimension(rows), hubness(rows, seed=seed)]
