@@ -148,6 +148,17 @@ def test_domains_keep_the_scene_and_change_the_look() -> None:
         to_domain(photo, "skech", name="one")
 
 
+def test_names_that_differ_in_their_ending_stay_apart(tmp_path: Path) -> None:
+    names = ["a.jpg", "a.png", "a.jpg.png", "b.jpg"]
+    (tmp_path / "photos").mkdir()
+    for shade, name in enumerate(names):
+        Image.new("RGB", (16, 16), (60 * shade, 0, 0)).save(tmp_path / "photos" / name)
+    assert write_domain(tmp_path / "photos", tmp_path / "out", "colour-cast") == 4
+    made = sorted((tmp_path / "out").iterdir())
+    assert [p.name for p in made] == ["a.jpg.png", "a.jpg.png.png", "a.png.png", "b.png"]
+    assert len({p.read_bytes() for p in made}) == 4
+
+
 def test_a_folder_in_another_domain(tmp_path: Path) -> None:
     photos = draw_classes(tmp_path / "photos", each=2)
     (photos / "sky" / "broken.jpg").write_bytes(b"\xff\xd8 no")

@@ -7,6 +7,7 @@ photos meets another kind of picture.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -102,12 +103,15 @@ def write_domain(
 ) -> int:
     """A copy of a folder of photos in another domain, with the same names (and `.png`), shrunk to `side` pixels.
 
+    `a.jpg` becomes `a.png`, or `a.jpg.png` where another image would take that name.
     Returns how many were written; what cannot be read is left out. Images that lie there already are kept.
     """
     out = Path(out)
     listed, written = sources(images, None, stamped=False), 0
+    short = {one.id: Path(one.id).with_suffix(".png") for one in listed}
+    wanted = Counter([*short.values(), *(Path(f"{one.id}.png") for one in listed)])
     for done, one in enumerate(listed, 1):
-        file = (out / one.id).with_suffix(".png")
+        file = out / (short[one.id] if wanted[short[one.id]] == 1 else f"{one.id}.png")
         try:
             pixels = decode(one.image).pixels
         except (ImageError, OSError):
