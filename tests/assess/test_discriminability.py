@@ -185,6 +185,13 @@ def test_retrieval_without_a_second_image_of_any_class_is_undefined():
     assert tiny["precision@1"].n == 2
 
 
+def test_retrieval_can_be_asked_for_no_precision():
+    features, labels = clustered(n=60)
+    found = retrieval(features, labels, ks=())
+    assert list(found) == ["mAP", "mAP@R", "R-precision"]
+    assert found["mAP"].value == retrieval(features, labels)["mAP"].value
+
+
 def test_wrong_input_says_what_to_do():
     with pytest.raises(InvalidInput, match="one label per row"):
         silhouette(np.eye(3), ["a", "b"])

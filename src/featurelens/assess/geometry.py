@@ -53,7 +53,7 @@ def _squared(rows: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"]) -> f
     return max(total / pairs, 0.0) if pairs else float("nan")
 
 
-def uniformity(features: Float[np.ndarray, "n d"], *, t: float = 2.0, seed: int = 0) -> Measure:
+def uniformity(features: Float[np.ndarray, "n d"], *, t: float = 2.0) -> Measure:
     """Log of the mean Gaussian potential of all pairs of unit vectors (Wang & Isola 2020).
 
     0 when all rows coincide, towards -2t when they spread evenly over the sphere: lower uses more of the

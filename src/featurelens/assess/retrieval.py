@@ -90,7 +90,7 @@ def _values(
 ) -> dict[str, Float64[np.ndarray, "n"]]:
     """Every measure for every row; `alone` for rows that have nothing to find."""
     relevant = np.bincount(codes)[codes] - 1
-    deepest = min(len(rows) - 1, max(int(relevant.max()), *ks))
+    deepest = min(len(rows) - 1, max([int(relevant.max()), *ks]))
     found = {"mAP": average_precisions(rows, codes), **_top_values(rows, codes, relevant, deepest, ks)}
     return {name: np.where(relevant > 0, values, alone) for name, values in found.items()}
 
