@@ -230,3 +230,15 @@ def test_the_change_has_an_interval_that_holds() -> None:
         found = change(before, after)
         inside += found.interval[0] <= 0.1 <= found.interval[1]
     assert 0.92 <= inside / 300 <= 0.99
+
+
+def test_adabn_counts_a_small_last_batch_as_little_as_it_has() -> None:
+    net = network("test_resnet")
+    random = torch.Generator().manual_seed(0)
+    source, target = (torch.rand(66, 3, 32, 32, generator=random) for _ in range(2))
+    found = adabn(net, lambda: [source], lambda: target.split(64))
+    even = adabn(net, lambda: [source], lambda: target.split(33))
+    first, other = (norms_of(one.module)[0] for one in (found, even))
+    assert first.running_mean is not None
+    assert other.running_mean is not None
+    assert torch.allclose(first.running_mean, other.running_mean, atol=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -267,3 +268,15 @@ def test_the_rate_test_finds_a_rate_and_changes_nothing(small: TorchBackbone, ph
 def test_a_backbone_that_cannot_learn_is_told(photos: Path) -> None:
     with pytest.raises(InvalidInput, match="engine='torch'"):
         finetune(photos, load_backbone("classic:colour"), QUICK)
+
+
+def test_other_images_under_the_same_names_do_not_go_on_with_a_checkpoint(
+    small: TorchBackbone, photos: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "photos"
+    shutil.copytree(photos, mine)
+    finetune(mine, small, QUICK, out=tmp_path / "run")
+    first, second, *_ = sorted(mine.rglob("*.png"))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InvalidInput, match="images"):
+        finetune(mine, small, QUICK, out=tmp_path / "run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import timm
 import torch
 from timm.optim import param_groups_layer_decay
 from torch import nn
@@ -149,3 +150,19 @@ def test_torchvisions_networks_have_stages_by_their_structure(name: str) -> None
 def test_settings_that_make_no_sense_are_told(setting: dict, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         Tuning(**setting)
+
+
+@pytest.mark.parametrize(
+    "name", ["mobilenetv3_small_050", "lcnet_035", "swin_tiny_patch4_window7_224", "densenet121"]
+)
+def test_what_follows_the_last_stage_that_timm_names_learns_with_it(name: str) -> None:
+    module = timm.create_model(name, num_classes=3)
+    head = tuple(n for n, _ in module.get_classifier().named_parameters(prefix=_place(module)))
+    found = stages(module, head)
+    assert sorted(n for stage in found for n in stage.parameters) == sorted(dict(module.named_parameters()))
+    assert len(found) > 4
+
+
+def _place(module: nn.Module) -> str:
+    (place,) = (n for n, part in module.named_modules() if part is module.get_classifier())  # pyright: ignore
+    return place

@@ -99,3 +99,17 @@ def test_brackets_in_a_path_are_printed_as_they_are_and_quoted_for_the_shell(pho
     done = subprocess.run([COMMAND, "index", photos], capture_output=True, text=True, check=True)
     assert f"Gallery: {photos}/.featurelens" in done.stderr
     assert f"--gallery '{photos}/.featurelens'" in done.stderr
+
+
+def test_a_gallery_elsewhere_takes_no_other_folder_but_follows_its_own(photos: Path, tmp_path: Path) -> None:
+    at = ("-b", "classic:colour", "--at", tmp_path / "g")
+    subprocess.run([COMMAND, "index", photos, *at], check=True, capture_output=True)
+    draw(tmp_path / "others" / "c.png", 3)
+    assert "holds the images of" in told("index", tmp_path / "others", "--at", tmp_path / "g", cwd=tmp_path)
+    assert "holds the images of" in told("index", tmp_path / "typo", "--at", tmp_path / "g", cwd=tmp_path)
+    photos.rename(tmp_path / "moved")
+    done = subprocess.run(
+        [COMMAND, "index", tmp_path / "moved", "--at", tmp_path / "g"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "2 unchanged" in done.stdout

@@ -99,3 +99,19 @@ def test_the_web_app_serves_a_table_of_shards(folder: Path) -> None:
         original = client.get(f"/api/v1/images/{one}/file")
         assert (original.content, original.headers["content-type"]) == (encoded(0), "image/png")
         assert client.get("/").status_code == 200
+
+
+def test_a_new_backbone_for_other_images_empties_nothing_and_a_broken_run_goes_on(tmp_path: Path) -> None:
+    draw_many(tmp_path / "photos", 3)
+    draw_many(tmp_path / "others", 1)
+    at = ["-g", str(tmp_path / "g.lance")]
+    run("index", str(tmp_path / "photos"), *at, "-b", "classic:colour")
+    renewing = [*at, "-b", "classic:hog", "--keep-old", "colour"]
+    with pytest.raises(GalleryError, match="holds the images of"):
+        run("index", str(tmp_path / "others"), *renewing)
+    with Gallery.open(tmp_path / "g.lance") as gallery:
+        assert (len(gallery), gallery.spec.name) == (3, "classic:colour")
+    for _ in range(2):  # the second time as after a stop
+        run("index", str(tmp_path / "photos"), *renewing)
+        with Gallery.open(tmp_path / "g.lance") as gallery:
+            assert (len(gallery), gallery.spec.name) == (3, "classic:hog")

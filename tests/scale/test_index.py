@@ -141,3 +141,26 @@ def test_an_index_that_cannot_be_made_is_told_and_tried_again(
     assert (report.added, len(gallery)) == (40, 40)
     assert gallery.update().notes == ()
     assert upkeep.unindexed(store.table.refresh()) == 0  # pyright: ignore
+
+
+def test_a_filter_finds_its_rows_in_whatever_cells_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels go with vectors: none of the cells near to a cat holds a dog."""
+    monkeypatch.setattr(finder, "PROBES", 2)
+    rng = np.random.default_rng(0)
+    side = np.where(np.arange(2400) < 1800, 1, -1)[:, None] * np.ones(64)
+    rows = side + 0.7 * rng.normal(size=side.shape)
+    vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    labels = ("cat",) * 1800 + ("dog",) * 600
+    draw(tmp_path / "photos" / "one.png", 1)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(dim=64), at=tmp_path / "g.lance")
+    names = tuple(f"{i:04d}" for i in range(2400))
+    gallery.add(Features(names, vectors, gallery.spec, labels), optimize=False)
+    tend(gallery.store.table, always=True, exact_below=400)  # pyright: ignore
+    gallery.store.finder = TableFinder(gallery.store.table, 64, gallery.settings.epoch, exact_below=400)  # pyright: ignore
+    found = gallery.search(vectors[0], k=10, label="dog")
+    best = 1800 + nearest(vectors[1800:], vectors[:1], 10)[0][0] + 1
+    assert len(set(ids_of(found)) & set(best.tolist())) >= 6
+    assert {hit.label for hit in found} == {"dog"}
+    assert len(gallery.search(vectors[0], k=2000)) == 2000, "a large k is filled from more cells"

@@ -154,3 +154,13 @@ def test_a_thumbnail_shows_the_whole_picture(tmp_path):
         small = np.asarray(Image.open(io.BytesIO(gallery.thumbnail(1, side=150))))
         assert small[50, [2, 147]].min() > 200, "its frame is there"
         assert small[50, [8, 141]].max() < 55, "and as wide as it was"
+
+
+def test_a_thumbnail_that_was_cut_short_is_made_again(tmp_path):
+    draw(tmp_path / "one.png", 1, size=(200, 300))
+    with filled(tmp_path) as gallery:
+        whole = gallery.thumbnail(1)
+        (kept,) = gallery.folder.rglob("*.webp")
+        for broken in (b"", whole[:-9]):
+            kept.write_bytes(broken)
+            assert gallery.thumbnail(1) == whole

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 
+import numpy as np
 import pytest
 
 from featurelens.errors import GalleryError
-from featurelens.features import Progress
+from featurelens.features import Features, Progress
 from featurelens.search import Gallery
 from fixtures.drawn import draw, draw_many, encoded
 from fixtures.galleries import assert_complete, content, filled
@@ -217,3 +219,20 @@ def test_vectors_that_cannot_be_used_are_skipped_with_the_reason(photos):
     with Gallery.create(photos, backbone=Odd()) as gallery:
         assert counts(gallery.update()) == (0, 0, 0, 0, 0, 12)
         assert "zero vector" in gallery.skipped()[0][1]
+
+
+def test_a_gallery_made_anew_is_not_written_by_one_that_was_opened_before(tmp_path):
+    draw_many(tmp_path / "photos", 4)
+    old = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone())
+    old.update()
+    shutil.rmtree(tmp_path / "photos" / ".featurelens")
+    with Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(seed=1)) as new:
+        new.update()
+        before = new.features()
+        draw(tmp_path / "photos" / "more.png", 9)
+        with pytest.raises(GalleryError, match="made anew"):
+            old.update()
+        with pytest.raises(GalleryError, match="made anew"):
+            old.add(Features(("given",), before.vectors[:1], old.spec))
+        assert np.array_equal(new.features().vectors, before.vectors)
+    old.close()

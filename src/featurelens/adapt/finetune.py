@@ -213,9 +213,11 @@ def _network_course(
 
 
 def _digest(features: FrozenFeatures, division: Division) -> str:
-    """Of all that decides what is learnt from: names, labels, division."""
+    """Of all that decides what is learnt from: names, labels, division, and what the images show."""
     told = [features.ids, features.labels, division.teach.tolist(), division.test.tolist()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(told).encode())
+    digest.update(features.rows.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _weights_digest(head: nn.Module) -> str:

@@ -51,12 +51,15 @@ def _by_matcher(module: Any, matcher: Any, body: list[str], heads: tuple[str, ..
 
     depth: Any = group_parameters(module, matcher, reverse=True)
     around = {f"{head.partition('.')[0]}." for head in heads}  # what stands in the head before the classifier
-    strays = [name for name in body if not _matches(matcher, name)]
-    lost = [name for name in strays if not name.startswith(tuple(around))]
+    known = [n for n, name in enumerate(body) if _matches(matcher, name)]
+    strays = set(body) - {body[n] for n in known}
+    # timm's rule: what is unknown and comes after all that is known (a neck, a last norm) belongs to the last stage
+    early = body[: max(known, default=-1)]
+    lost = [name for name in early if name in strays and not name.startswith(tuple(around))]
     if lost:
         raise BackboneError(
             f"{len(lost)} parameters of {type(module).__name__} belong to none of its stages: {', '.join(lost[:5])}. "
-            "Its group_matcher in timm does not know them; use the plan 'full' with decay 1, or another network."
+            "Its group_matcher in timm does not know them; choose another network."
         )
     last = max((depth[name] for name in body if name not in strays), default=0)
     groups: dict[int, list[str]] = {}

@@ -70,9 +70,28 @@ def open_or_create(
             f"{gallery.address} was made with exact={made.exact} and max_pixels={made.max_pixels:,}; its vectors must all "
             "be made alike. Leave these options out, or index into another folder with --at DIR."
         )
-    if found.images is not None:
-        gallery.store.move(found.images)
+    try:
+        if at is not None and found.images is None:
+            _follow(gallery, _one_folder(images))
+        elif found.images is not None:
+            gallery.store.move(found.images)
+    except BaseException:
+        gallery.close()
+        raise
     return gallery
+
+
+def _follow(gallery: Gallery, images: Path) -> None:
+    """Let a gallery know that its folder of images was moved to `images`; GalleryError where that is another folder."""
+    held = gallery.images_folder
+    if images.resolve() == held.resolve():
+        return
+    if held.is_dir() or not images.is_dir():
+        raise GalleryError(
+            f"{gallery.address} holds the images of {held}, not of {images}. Index these into another gallery with --at "
+            "DIR; where the folder was moved, give its new place."
+        )
+    gallery.store.move(images)
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,27 @@ def _table_of(images: Path | Sequence[str], place: Path) -> _Found:
             "images were moved, open it once with Gallery.open(TABLE, images=NEW_PLACE).update()."
         )
     return _Found(place, images, new=False)
+
+
+def renew_for(
+    images: Path | Sequence[str], at: str | Path, backbone: str, *, before: str, device: str
+) -> None:
+    """Empty a table for another backbone, its state kept as `before`; not again where that was done and broken off.
+
+    GalleryError where the table holds other images: then nothing is emptied.
+    """
+    from featurelens.backbone import load_backbone
+    from featurelens.scale import marks, renew
+    from featurelens.search import Gallery
+
+    place = _table(at)
+    assert place is not None, "the command has looked"
+    _table_of(images, place)
+    network = load_backbone(backbone, device=device, say=say)
+    with Gallery.open(at) as held:
+        renewed = held.spec.fingerprint == network.spec.fingerprint
+    if not (renewed and before in marks(at)):
+        renew(at, network, before=before)
 
 
 def _one_folder(images: Path | Sequence[str]) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json, OptionalBackboneName
-from featurelens.cli.terminal import notice, print_json, progress_bar, quoted, say
+from featurelens.cli.terminal import notice, print_json, progress_bar, quoted
 from featurelens.wording import count, printable
 
 if TYPE_CHECKING:
@@ -79,10 +79,9 @@ def index(
                 "it needs a table and the new backbone: --gallery NAME.lance --backbone NETWORK",
                 param_hint="--keep-old",
             )
-        from featurelens.backbone import load_backbone
-        from featurelens.scale import renew
+        from featurelens.cli.galleries import renew_for
 
-        renew(at, load_backbone(backbone, device=device, say=say), before=keep_old)
+        renew_for(images, at, backbone, before=keep_old, device=device)
     gallery = open_or_create(
         images, backbone=backbone, at=at, device=device, exact=exact, max_pixels=max_pixels
     )

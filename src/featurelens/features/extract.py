@@ -46,8 +46,8 @@ def extract(
     without layers). Labels come from `labels`, else from a folder's metadata or class folders. Bad files
     end in `skipped` with their reason. A backbone of another modality takes its own files, or what its
     reader takes, instead (docs/sound.md). With `store`, a folder, a run that was stopped or killed goes on
-    where it was, and tries again what could not be read. `max_bytes` bounds the result. Raises InvalidInput, LayerError, SpecMismatch (the
-    store holds other vectors), GalleryBusy (another process extracts into it).
+    where it was, and tries again what could not be read. `max_bytes` bounds the result. Raises InvalidInput,
+    LayerError, SpecMismatch (the store holds other vectors), GalleryBusy (another process extracts into it).
 
     >>> from featurelens import load_backbone
     >>> import numpy as np

@@ -15,7 +15,7 @@ from featurelens.errors import GalleryError
 from featurelens.scale.columns import called, matrix_of
 from featurelens.scale.filters import where
 from featurelens.scale.table import Table
-from featurelens.scale.upkeep import EXACT_BELOW, PROBES, REFINE
+from featurelens.scale.upkeep import EXACT_BELOW, PROBES, REFINE, partitions
 from featurelens.scale.view import HAVE_VECTORS, View, all_vectors
 from featurelens.search import rows
 from featurelens.search.cache import State
@@ -188,10 +188,17 @@ def nearest_rows(
 
     Rows without a vector are near to nothing, so that only a user's own limits need a filter (`wanted`).
     """
-    how = {"use_index": False} if exact else {"nprobes": PROBES, "refine_factor": REFINE}
+    how = {"use_index": False} if exact else {"nprobes": _probes(dataset, k, wanted), "refine_factor": REFINE}
     query = {"column": "vector", "q": unit, "k": k, "metric": "cosine", **how}
     rules = {"filter": wanted, "prefilter": True, "disable_scoring_autoprojection": True}
     return dataset.to_table(columns=columns, nearest=query, **rules)
+
+
+def _probes(dataset: Any, k: int, wanted: str | None) -> int:
+    """How many cells of the index are looked at: all where a filter may have its rows in any, else enough for `k`."""
+    count = dataset.count_rows()
+    cells = partitions(count)
+    return max(PROBES, cells if wanted is not None else min(cells, -(-4 * k * cells // max(1, count))))
 
 
 def hit_of(row: dict[str, Any], root: Path, similarity: float) -> Hit:

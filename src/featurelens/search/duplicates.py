@@ -109,7 +109,8 @@ def _stars(ids: list[int], files: dict[int, File], comparison: Comparison) -> li
         star = [first, *(one for one in others if comparison.alike(first, one))]
         if len(star) > 1:
             found.append(star)
-        left = [one for one in others if one not in star]
+        taken = set(star)
+        left = [one for one in others if one not in taken]
     return found
 
 

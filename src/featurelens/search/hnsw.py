@@ -73,7 +73,10 @@ def write_graph(
                 on_progress(done, total)
 
     def write(path: Path) -> int:
-        index.save(str(path))
+        try:
+            index.save(str(path))
+        except RuntimeError as error:  # what usearch calls a full disk
+            raise OSError(str(error)) from error
         return len(index)
 
     publish(folder, NAME, write, dim=dim, kind=KIND, state=snapshot.state)

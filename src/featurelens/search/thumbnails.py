@@ -54,12 +54,14 @@ def thumbnail_of(
     `spec` tells of files that are no images. Raises ReadError if the original cannot be read any more.
     """
     name = original.hash.hex() if original.hash else None
-    cached = folder / FOLDER / name[:2] / f"{name}-{side}.webp" if name else None
+    cached = folder / FOLDER / name[:2] / f"{name}-{side}-whole.webp" if name else None
     if cached is not None:
         try:
-            return cached.read_bytes()
+            held = cached.read_bytes()
         except OSError:
-            pass
+            held = b""
+        if held[:4] == b"RIFF" and len(held) == int.from_bytes(held[4:8], "little") + 8:
+            return held
     picture = make_thumbnail(
         root / original.path, side=side, size=original.size, max_pixels=max_pixels, spec=spec
     )

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import ceil, floor
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
@@ -85,8 +86,8 @@ class TokenMaps:
             try:
                 with np.load(cached, allow_pickle=False) as held:
                     return [tuple(box) for box in held["boxes"].tolist()], held["maps"]
-            except (OSError, ValueError, KeyError, EOFError):
-                pass
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+                pass  # cut short: it is made anew
         try:
             boxes, pixels = self._decoded(path)
         except ImageError:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.errors import GalleryError
 from featurelens.features.extract import usable_cores
 from featurelens.features.labels import Labels
 from featurelens.features.lock import WriterLock
@@ -45,7 +46,7 @@ def update_gallery(
 ) -> UpdateReport:
     """One update, then the caches if they have fallen behind."""
     with writing(folder) as connection:
-        if read_settings(connection, folder) != settings:  # the folder of images lies elsewhere now
+        if _unreplaced(connection, folder, settings) != settings:  # the folder of images lies elsewhere now
             with transaction(connection, "IMMEDIATE"):
                 write_settings(connection, folder, settings)
         known, _ = connect_reader(folder)
@@ -71,6 +72,7 @@ def add_vectors(folder: Path, settings: Settings, features: Features, *, optimiz
     texts = features.labels or ("",) * len(features)
     labels = [storable(text) or None for text in texts]
     with writing(folder) as connection:
+        _unreplaced(connection, folder, settings)
         ledger = Ledger(connection)
         for start in range(0, len(features), _ROWS):
             some = slice(start, start + _ROWS)
@@ -78,6 +80,16 @@ def add_vectors(folder: Path, settings: Settings, features: Features, *, optimiz
                 ledger.give(features.ids[some], features.vectors[some], labels[some])
         if optimize:
             upkeep(connection, folder, settings)
+
+
+def _unreplaced(connection: sqlite3.Connection, folder: Path, settings: Settings) -> Settings:
+    """The settings as they are now; GalleryError where another gallery was made in the place of the one opened."""
+    held = read_settings(connection, folder)
+    if held.epoch != settings.epoch:
+        raise GalleryError(
+            f"The gallery in {folder} was made anew since it was opened here; nothing was changed. Open it again."
+        )
+    return held
 
 
 def upkeep(

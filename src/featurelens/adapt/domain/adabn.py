@@ -40,15 +40,16 @@ def adabn(backbone: TorchBackbone, source: Batches, target: Batches) -> TorchBac
     before = {norm: norm.momentum for norm in norms}
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
     module.eval()
     for norm in norms:
         norm.train()
     seen = 0
     for x in target():
         if len(x) > 1 or not seen:
-            module(x)
             seen += len(x)
+            for norm in norms:  # the mean over all images: a small last batch counts as little as it has
+                norm.momentum = len(x) / seen
+            module(x)
     for norm, momentum in before.items():
         norm.momentum = momentum
     return backbone.with_module(module)
