@@ -110,6 +110,9 @@ def test_the_networks_last_stage_adapts_and_resumes_to_the_same_weights(
     moved = [k for k, v in small.module.state_dict().items() if k in a and not torch.equal(v, a[k])]
     assert moved
     assert all(name.startswith(("fc.", "layer4")) for name in moved), moved
+    pixels = np.stack([_fitted(p, whole.backbone) for p in sorted(dim.rglob("*.png"))[:5]])
+    logits = whole.head(whole.backbone.embed(pixels))
+    assert np.allclose(logits, whole.logits[:5], atol=1e-3), "the classifier is the adapted network's"
 
 
 def test_finished_epochs_are_not_learnt_again_and_other_settings_are_told(

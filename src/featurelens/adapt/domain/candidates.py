@@ -125,8 +125,10 @@ def learnt(
     with torch.no_grad():
         logits = classifier.head(torch.from_numpy(raw[n:]).to(found.device)).float().cpu().numpy()
     found.module.requires_grad_(True).eval()
+    linear: Any = classifier.head
+    head = LinearHead(linear.weight.detach().cpu().numpy(), linear.bias.detach().cpu().numpy())
     return Candidate(
-        taught.best, logits, unit(raw[n:]), unit(raw[:n]), identity(raw.shape[1]), given.head,
+        taught.best, logits, unit(raw[n:]), unit(raw[:n]), identity(raw.shape[1]), head,
         classifier=Classifier(net.with_module(found.module), classifier.head, classifier.names), history=taught.history,
     )  # fmt: skip
 

@@ -65,7 +65,7 @@ class Adapted:
 
     @property
     def head(self) -> LinearHead:
-        """The classifier on adapted unit rows."""
+        """The classifier on what `embed` of the adapted backbone gives."""
         return self.chosen.head
 
     @property
