@@ -44,8 +44,10 @@ def pretrain(
         int | None, typer.Option(help="Of images, augmentation and new weights. Default: the recipe's.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of torch. Default: torch's own.")] = None,
-    save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of torch. Default: torch's own.")
+    ] = None,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Pretrain a backbone without labels (SimCLR and kin); stop it at any time, the same command goes on."""

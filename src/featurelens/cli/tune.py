@@ -114,10 +114,10 @@ def tune(
         run.show_plan(images, net, tuning, as_json=as_json)
         return
     folder = out or images / ".featurelens" / "tune"
+    if find_lr:
+        run.show_rates(images, net, tuning, folder, as_json=as_json)
+        return
     with interruptible() as keep_going:
-        if find_lr:
-            run.show_rates(images, net, tuning, folder, as_json=as_json)
-            return
         tuned = run.teach(images, net, tuning, folder, keep_going=keep_going, tensorboard=tensorboard)
     say("Exporting for the CPU engine, and comparing both")
     bundle = tuned.save(folder)
