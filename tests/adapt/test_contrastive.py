@@ -76,6 +76,7 @@ def test_no_step_keeps_what_is_started_from(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint.pt").read_bytes() == trained, "what was trained is not lost"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = train(TINY, tmp_path / "whole")
     left = iter([True] * 2 + [False] * 9)

@@ -46,6 +46,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_embedded_backbone_comes_back_out_of_its_file_and_can_be_trained() -> None:
     shipped = load_backbone("embedded", threads=1)
     pixels = render(programmes=8, views=1, size=shipped.spec.fit.rows, seed=3)

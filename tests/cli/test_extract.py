@@ -52,6 +52,7 @@ def test_features_of_one_backbone(photos: Path, tmp_path: Path, name: str) -> No
     assert found.labels[0] == "a"
 
 
+@pytest.mark.slow
 def test_fused_features_and_a_gallery_of_them(photos: Path, tmp_path: Path) -> None:
     both = ("--backbones", "classic:hog,classic:colour", "--fusion", "weights")
     kept = ("--out", tmp_path / "f", "--backbone-out", tmp_path / "fused", "--check", "--json")

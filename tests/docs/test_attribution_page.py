@@ -71,5 +71,5 @@ def test_wrong_usage_is_told(files: Path) -> None:
         done = CliRunner().invoke(app, words)
         assert done.exit_code == code
         assert said in done.output
-    failed = CliRunner().invoke(app, ["explain", "IMAGE"])
+    failed = CliRunner().invoke(app, ["explain", "IMAGE", "--backbone", "embedded"])
     assert "engine='torch'" in str(failed.exception)

@@ -39,6 +39,7 @@ def test_the_commands_run_in_their_order(folder: Path) -> None:
         assert {one.name for one in home.iterdir()} == {"concepts.html", "concepts.json", "concepts.npz"}
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(folder: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     done = subprocess.run(

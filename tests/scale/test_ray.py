@@ -107,6 +107,7 @@ def test_an_index_that_three_nodes_build_gives_the_hits_of_one_machine(
         assert thorough == exact, "a row is missing from the index"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_index_is_built_by_the_cluster_at_the_end_of_indexing(
     tmp_path: Path, cluster, monkeypatch: pytest.MonkeyPatch

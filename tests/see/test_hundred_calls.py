@@ -59,9 +59,8 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "grad-cam" else [pytest.mark.slow]) for name in CALLS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALLS)
 def test_the_hundredth_call_does_no_more(name: str) -> None:
     net = small_net()
     more, left = hundred(lambda: CALLS[name](net))
