@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ from featurelens.errors import InvalidInput, LayerError
 
 torch = pytest.importorskip("torch")
 
+from featurelens.backbone.torch_backbone import TorchBackbone  # noqa: E402
 from featurelens.images.decode import decode  # noqa: E402
 from featurelens.see import exemplars, passing, unit_pictures, unit_store  # noqa: E402
 from featurelens.see.exemplars import Exemplars  # noqa: E402
+from featurelens.see.reading import autocast  # noqa: E402
 from featurelens.see.tally import Tally  # noqa: E402
 from featurelens.see.unit_pass import units  # noqa: E402
 from fixtures.drawn import draw, draw_many, drawing  # noqa: E402
@@ -62,6 +66,24 @@ def test_the_pass_finds_what_a_loop_over_all_images_finds(batch_size: int) -> No
                 maps[:, unit].mean((1, 2)).max(), rel=1e-4, abs=1e-5
             )
             assert layer.counts[unit].sum() == 23
+
+
+@pytest.mark.parametrize(("precision", "low"), [("auto", True), ("fp32", False)])
+def test_the_pass_computes_as_precisely_as_the_backbone_embeds(
+    monkeypatch, precision: Literal["auto", "fp32"], low: bool
+) -> None:
+    plain = small_net()
+    monkeypatch.setattr(TorchBackbone, "_low", property(lambda net: net.precision == "auto"))  # as on CUDA
+    features, pool = plain.steps
+    net = TorchBackbone(plain.module, plain.spec, features=features, pool=pool, precision=precision)
+    net.device = torch.device("cuda")
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda *how: asked.append(how) or nullcontext())
+    with net._autocast():
+        embeds = list(asked)
+    with autocast(net):
+        passes = asked[len(embeds) :]
+    assert passes == embeds == ([("cuda", torch.bfloat16)] if low else [])
 
 
 def test_sabotage_a_pass_that_forgets_earlier_batches_is_noticed(monkeypatch) -> None:

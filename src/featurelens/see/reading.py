@@ -103,9 +103,8 @@ def with_layers(backbone: Any) -> TorchBackbone:
 
 
 def autocast(backbone: TorchBackbone) -> Any:
-    """The precision in which the backbone itself computes: bfloat16 on CUDA, else as it is."""
-    cuda = backbone.device.type == "cuda"
-    return torch.autocast("cuda", torch.bfloat16) if cuda else nullcontext()
+    """The precision in which the backbone itself embeds, as its spec says: bfloat16 on CUDA, unless fp32 was asked for."""
+    return torch.autocast("cuda", torch.bfloat16) if backbone.spec.precision == "bf16" else nullcontext()
 
 
 def _spelt(name: str, calls: int) -> str:
