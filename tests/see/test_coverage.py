@@ -18,7 +18,7 @@ from featurelens import load_backbone, see
 from featurelens.backbone.layout import layouts
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import FeaturelensError, LayerError
-from featurelens.see import reading
+from featurelens.see import cam_layer, reading
 from featurelens.see.methods import METHODS
 from fixtures.sixty_networks import NETWORKS
 
@@ -55,7 +55,17 @@ def failures(name: str, size: int | None) -> list[str]:
     target = (
         7 if net.module.num_classes else image[::-1].copy()
     )  # without classes: what makes it like another
-    found, layer = [], None
+    # Layouts are found out once; what runs asks for them again and again.
+    known = functools.cache(lambda names, size: layouts(net.module, names, size))
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (cam_layer, reading):
+            patch.setattr(room, "layouts", lambda _module, names, size: known(tuple(names), size))
+        return _failures(net, image, target, before)
+
+
+def _failures(net: TorchBackbone, image: np.ndarray, target: Any, before: str) -> list[str]:
+    found: list[str] = []
+    layer, fit = None, net.spec.fit
     for method in METHODS:
         try:
             options = {"window": fit.rows // 2, "stride": fit.rows // 2} if method == "occlusion" else {}
@@ -70,7 +80,7 @@ def failures(name: str, size: int | None) -> list[str]:
         layer = layer or map_.layer
         if min(map_.values.shape) < 2 or not np.isfinite(map_.values).all():
             found.append(f"{method}: no map: {map_.values.shape}")
-        elif not map_.values.any() and (method != "occlusion" or hears(net, image, target)):
+        elif not map_.values.any() and (method != "occlusion" or hears(net, image, target, layer)):
             found.append(f"{method}: an empty map of {map_.values.shape}")
     found += looks(net, image, layer) if layer else ["no layer to look into"]
     if weights_and_buffers(net.module) != before:
@@ -78,26 +88,22 @@ def failures(name: str, size: int | None) -> list[str]:
     return found
 
 
-def hears(net: TorchBackbone, image: np.ndarray, target: Any) -> bool:
+def hears(net: TorchBackbone, image: np.ndarray, target: Any, layer: str | None) -> bool:
     """Whether the score changes at all, in single precision, when the whole image is covered.
 
     In some untrained networks (inception_v4: every layer shrinks what it is given) the biases drown it; then
     no covered window can cost anything, and a map of zeros is the right one.
     """
     mean = np.broadcast_to(255 * np.array(net.spec.mean), image.shape).round().astype(np.uint8)
-    one, none = (see.explain(net, pixels, method="grad-cam", target=target).score for pixels in (image, mean))
+    one, none = (
+        see.explain(net, pixels, method="grad-cam", target=target, layer=layer).score
+        for pixels in (image, mean)
+    )
     return one != none
 
 
 def looks(net: TorchBackbone, image: np.ndarray, layer: str) -> list[str]:
-    """What does not work of feature maps, units and maximization at a layer, whose layout is found out once."""
-    known = functools.cache(lambda names, size: layouts(net.module, names, size))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "layouts", lambda _module, names, size: known(tuple(names), size))
-        return _looks(net, image, layer)
-
-
-def _looks(net: TorchBackbone, image: np.ndarray, layer: str) -> list[str]:
+    """What does not work of feature maps, units and maximization at a layer."""
     found = []
     try:
         maps = see.feature_maps(net, image, layer)

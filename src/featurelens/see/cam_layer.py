@@ -14,8 +14,6 @@ from featurelens.backbone.token_grid import Layout, as_map
 from featurelens.errors import LayerError
 from featurelens.see.score import Score, checked
 
-_FIRST = 12
-
 
 def cam_layer(score: Score, module: nn.Module, x: Tensor, *, layer: str | None = None) -> tuple[str, Layout]:
     """The layer named, or the last one whose places the score depends on, and its layout.
@@ -34,15 +32,10 @@ def cam_layer(score: Score, module: nn.Module, x: Tensor, *, layer: str | None =
             )
         return layer, layout
     slopes = _slopes(score, module, x)
-    names = list(slopes)
     dead = not any(bool(slope.any()) for slope in slopes.values())  # an untrained head of zeros: an empty map
-    start, count = 0, _FIRST
-    while start < len(names):
-        some = names[start : start + count]
-        start, count = start + count, 2 * count  # mostly it is among the first; else few rounds find it
-        for name, found in layouts(module, some, size).items():
-            if len(found) == 1 and found[0].spatial and _spread(slopes[name], found[0], dead=dead):
-                return name, found[0]
+    for name, found in layouts(module, list(slopes), size).items():
+        if len(found) == 1 and found[0].spatial and _spread(slopes[name], found[0], dead=dead):
+            return name, found[0]
     raise LayerError(
         f"{type(module).__name__} has no layer with places that the target depends on. Name a layer, or use a "
         "method that needs none: integrated-gradients, occlusion."
