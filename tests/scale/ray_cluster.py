@@ -58,3 +58,7 @@ class Watched(NumpyBackbone):
         """What makes one on another machine."""
         text = str(folder)
         return lambda: cls(text)
+
+
+def broken_backbone() -> NumpyBackbone:
+    raise OSError("the weights are not here")

@@ -13,7 +13,7 @@ import pytest
 if find_spec("ray") is None:
     pytest.skip("clusters need ray (extra scale)", allow_module_level=True)
 
-from featurelens.errors import InvalidInput
+from featurelens.errors import GalleryError, InvalidInput
 from featurelens.features import Features
 from featurelens.scale import finder, tend, update_on_ray, upkeep
 from featurelens.scale.finder import TableFinder
@@ -24,7 +24,7 @@ from fixtures.numpy_backbone import NumpyBackbone
 from fixtures.s3_server import Store
 from oracles.nearest import nearest
 from scale.conftest import put_folder
-from scale.ray_cluster import three_nodes
+from scale.ray_cluster import broken_backbone, three_nodes
 from scale.test_index import clustered
 from scale.test_same_hits import same
 
@@ -61,6 +61,15 @@ def test_three_nodes_give_the_rows_of_one_machine(tmp_path: Path, cluster) -> No
     for query in (encoded(3), encoded(90), 17):
         for limits in ({}, {"label": "cat"}, {"path": "*2?.png"}):
             same(many.search(query, k=9, **limits), alone.search(query, k=9, **limits))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_encoders_that_cannot_start_are_an_error_with_its_reason(tmp_path: Path, cluster) -> None:
+    nodes, _ = cluster
+    draw_many(tmp_path / "photos", 2)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    with pytest.raises(GalleryError, match=r"could start or go on.*the weights are not here"):
+        update_on_ray(gallery, address=nodes.address, load=broken_backbone)
 
 
 def test_a_folder_of_this_machine_is_refused(tmp_path: Path) -> None:

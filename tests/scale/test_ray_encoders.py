@@ -15,13 +15,16 @@ if find_spec("ray") is None:
     pytest.skip("clusters need ray (extra scale)", allow_module_level=True)
 
 from featurelens.cli.main import app
-from featurelens.scale import update_on_ray
+from featurelens.errors import GalleryError
+from featurelens.features.progress import Progress
+from featurelens.scale import on_ray, update_on_ray
+from featurelens.scale.engines import connected
 from featurelens.search import Gallery
 from fixtures.drawn import draw_many, encoded
 from fixtures.numpy_backbone import NumpyBackbone
 from fixtures.s3_server import Store
 from scale.conftest import put_folder
-from scale.ray_cluster import Watched, three_nodes
+from scale.ray_cluster import NODE, Watched, slow_backbone, three_nodes
 from scale.test_sources import shard
 
 pytestmark = [
@@ -68,3 +71,40 @@ def test_shards_are_read_by_one_encoder_for_each_gpu(tmp_path: Path, cluster) ->
     gpus = [path.name.split()[1] for path in notes.iterdir()]
     assert gpus == ["0"] * 3, "each of its own process, with the GPU of its node"
     assert update_on_ray(gallery, address=nodes.address, load=NumpyBackbone).added == 0
+
+
+def test_a_gpu_that_dies_with_its_node_is_waited_for_by_nobody(tmp_path: Path, cluster) -> None:
+    nodes, _ = cluster
+    draw_many(tmp_path / "photos", 90)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    doomed = [node for node in nodes.list_all_nodes() if node.node_id != nodes.head_node.node_id][:1]
+
+    def watch(progress: Progress) -> None:
+        if progress.done >= 20 and doomed:
+            nodes.remove_node(doomed.pop(), allow_graceful=False)
+
+    report = update_on_ray(gallery, address=nodes.address, load=slow_backbone, on_progress=watch)
+    nodes.add_node(**NODE, num_gpus=1)
+    assert not doomed, "no node died: this proved nothing"
+    assert (report.added, len(gallery)) == (90, 90)
+    assert any("died" in note for note in report.notes)
+
+
+def test_where_nobody_takes_up_the_work_the_command_says_so(
+    tmp_path: Path, cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes, _ = cluster
+    monkeypatch.setattr(on_ray, "_PATIENCE_S", 6.0)
+    draw_many(tmp_path / "photos", 2)
+    gallery = Gallery.create(tmp_path / "photos", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    with connected(nodes.address) as ray:
+        taken = [ray.remote(Held).options(num_gpus=1).remote() for _ in range(3)]
+        ray.get([one.here.remote() for one in taken])
+        with pytest.raises(GalleryError, match="no machine took up the work"):
+            update_on_ray(gallery, address=nodes.address, load=NumpyBackbone)
+
+
+class Held:
+    """Keeps a GPU."""
+
+    def here(self) -> None: ...

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from featurelens.backbone.protocol import Backbone
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.scale.plan import Plan, Unit, make_plan
+from featurelens.scale.sources import OnNote
 from featurelens.scale.upkeep import tend
 from featurelens.scale.view import HAVE_VECTORS
 from featurelens.scale.work import Done, OnBatch, Worker
@@ -39,7 +40,7 @@ class Team(Protocol):
     """Others who do units: each is read, encoded and committed by one of them."""
 
     def __call__(
-        self, terms: Terms, units: list[Unit], backbone: Backbone, on_batch: OnBatch
+        self, terms: Terms, units: list[Unit], backbone: Backbone, on_batch: OnBatch, note: OnNote
     ) -> AbstractContextManager[Iterator[Done]]:
         """What each unit came to, in any order, for as long as the `with` runs."""
         ...
@@ -79,7 +80,7 @@ def update_table(
                     tend(table)
         else:
             terms = Terms(table.address, source.root, source.patterns, batch_size, workers)
-            with team(terms, plan.units, backbone, on_batch) as results:
+            with team(terms, plan.units, backbone, on_batch, plan.notes.append) as results:
                 for number, done in enumerate(results, 1):
                     total += done
                     if (
