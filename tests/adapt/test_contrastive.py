@@ -87,6 +87,25 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> No
     assert not same(train(replace(TINY, seed=1), tmp_path / "other"), whole), "the comparison must see a seed"
 
 
+def test_a_stopped_run_of_a_network_with_dropout_ends_the_same_and_leaves_chance_alone(
+    tmp_path: Path,
+) -> None:
+    """What dropout and stochastic depth leave out depends on seed and step, not on what was drawn before."""
+    options = TINY.options | {"drop_rate": 0.4, "drop_path_rate": 0.4}
+    recipe = replace(TINY, options=options, phases=((3, 32, 8),))
+    torch.manual_seed(7)
+    expected = torch.rand(4)
+    torch.manual_seed(7)
+    whole = train(recipe, tmp_path / "whole")
+    assert torch.equal(torch.rand(4), expected), "torch's random state is the caller's"
+    assert not whole.training, "what comes back is to be used: no dropout"
+    left = iter([False] * 9)
+    train(recipe, tmp_path / "stopped", keep_going=lambda: next(left))
+    assert torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["step"] == 1
+    torch.manual_seed(8)
+    assert same(train(recipe, tmp_path / "stopped"), whole)
+
+
 def test_steps_run_with_memory_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And with memory given back after each step the weights are the same."""
     kept: list[str] = []

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from featurelens.adapt import checkpoints
 from featurelens.adapt.augment import Augment
+from featurelens.adapt.chance import own_chance, seed_of
 from featurelens.adapt.kept_memory import kept_memory
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.losses import barlow_twins, negative_cosine, nt_xent, vicreg
@@ -81,16 +82,17 @@ def pretrain(
     keep_going: Callable[[], bool] = lambda: True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Learner:  # fmt: skip
-    """Train until the recipe's last step and return the averaged (EMA) learner.
+    """Train until the recipe's last step and return the averaged (EMA) learner in eval mode.
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
     `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there.
     `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
     Raises CollapsedRun when the run is dead, InvalidInput where memory is too small for the batch, or `out` holds a longer run.
     """
-    torch.manual_seed(recipe.seed)
-    learner = Learner(recipe)
-    prepare(learner)
+    with own_chance(device):
+        torch.manual_seed(recipe.seed)
+        learner = Learner(recipe)
+        prepare(learner)
     learner = learner.to(device).to(memory_format=torch.channels_last)
     average = copy.deepcopy(learner).requires_grad_(False)
     decayed = [p for p in learner.parameters() if p.ndim > 1]
@@ -112,7 +114,7 @@ def pretrain(
     if start:
         say(f"going on from step {start} of {recipe.steps}")
     stream, augment = pairs(start), Augment(**recipe.augment)
-    with kept_memory(device):
+    with own_chance(device), kept_memory(device):
         for step in range(start, recipe.steps):
             source = torch.Generator(device=device).manual_seed(recipe.seed * 1_000_003 + step)
             size, batch = recipe.phase(step)
@@ -122,6 +124,7 @@ def pretrain(
             views += [augment(second, recipe.local_size, source) for _ in range(recipe.local_views)]
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
+            torch.manual_seed(seed_of(recipe.seed, step))  # dropout, stochastic depth
             with enough_memory(batch, advice), autocast(recipe.precision, device):
                 loss = loss_of(recipe, learner, average, views)
             if not bool(torch.isfinite(loss)):
@@ -145,7 +148,7 @@ def pretrain(
                     break
     if not recipe.steps and not start:  # what is started from, as it is
         checkpoints.save(out, recipe, 0, learner=learner, average=average, optimizer=optimizer)
-    return average
+    return average.eval()
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from featurelens.adapt.average import Average
+from featurelens.adapt.chance import own_chance, seed_of
 from featurelens.adapt.division import Division
 from featurelens.adapt.kept_memory import kept_memory
 from featurelens.adapt.lessons import Lessons
@@ -229,10 +230,6 @@ def _order(teach: Int64[np.ndarray, "a"], tuning: Tuning, epoch: int) -> list[li
     return [shuffled[i : i + tuning.batch_size] for i in range(0, len(shuffled), tuning.batch_size)]
 
 
-def seed_of(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
-
-
 def copied(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
@@ -247,10 +244,3 @@ def in_eval(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
-
-
-@contextmanager
-def own_chance(device: torch.device) -> Iterator[None]:
-    """torch's random state is the caller's again afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from featurelens.adapt.chance import own_chance, seed_of
 from featurelens.adapt.domain.adversary import Critic
 from featurelens.adapt.domain.course import Both
 from featurelens.adapt.domain.criteria import CRITERIA, measured, softmax
@@ -22,7 +23,7 @@ from featurelens.adapt.mishaps import check_finite
 from featurelens.adapt.plan import apply_plan
 from featurelens.adapt.precision import autocast
 from featurelens.adapt.schedule import factor, set_rates
-from featurelens.adapt.training import copied, in_eval, make_optimizer, own_chance, seed_of
+from featurelens.adapt.training import copied, in_eval, make_optimizer
 from featurelens.adapt.tune_state import load_state, save_state
 from featurelens.shapes import Float, Float32, Int64
 
