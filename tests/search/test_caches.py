@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -40,6 +42,16 @@ def answers(folder) -> list:
         return gallery.search(QUERY, k=20, exact=True) + gallery.search(QUERY, k=20)
 
 
+def described(folder, name: str, about: bytes | None = None) -> bytes:
+    """What the database says of a cache; `about`: what it says from now on."""
+    with closing(sqlite3.connect(folder / "gallery.db")) as connection, connection:
+        if about is not None:
+            connection.execute("UPDATE settings SET value = ? WHERE key = ?", (about, f"cache:{name}"))
+        return connection.execute("SELECT value FROM settings WHERE key = ?", (f"cache:{name}",)).fetchone()[
+            0
+        ]
+
+
 def one(folder, pattern):
     (path,) = folder.glob(pattern)
     return path
@@ -51,7 +63,7 @@ def one(folder, pattern):
 )
 def test_a_torn_cache_is_not_used_and_is_rebuilt(folder, name, damage):
     right = answers(folder)
-    path, about = one(folder, f"{name}-*.bin"), folder / f"{name}.json"
+    path = one(folder, f"{name}-*.bin")
     data = bytearray(path.read_bytes())
     if damage == "cut":
         path.write_bytes(data[: len(data) // 2])
@@ -66,9 +78,9 @@ def test_a_torn_cache_is_not_used_and_is_rebuilt(folder, name, damage):
     elif damage == "empty":
         path.write_bytes(b"")
     elif damage == "no description":
-        about.unlink()
+        described(folder, name, b"")
     else:
-        about.write_text('{"file": 3}')
+        described(folder, name, b'{"file": 3}')
     assert answers(folder) == right
     with Gallery.open(folder) as gallery:
         gallery.optimize()
@@ -85,9 +97,7 @@ def test_the_checksum_is_what_protects(folder, monkeypatch):
     data[: rows.nbytes] = np.roll(rows, 1, axis=0).tobytes()
     path.write_bytes(data)
     assert answers(folder) == right
-    monkeypatch.setattr(
-        cache, "checksum", lambda path: json.loads((folder / "vectors.json").read_bytes())["checksum"]
-    )
+    monkeypatch.setattr(cache, "checksum", lambda path: json.loads(described(folder, "vectors"))["checksum"])
     assert answers(folder) != right
 
 
@@ -96,28 +106,57 @@ def test_the_caches_of_another_gallery_are_not_believed(folder, tmp_path):
     with Gallery.create(tmp_path / "other", backbone=NumpyBackbone(dim=DIM)) as other:
         other.add(vectors(600, seed=1))
         right = answers(other.folder)
-        for path in [*other.folder.glob("*.bin"), *other.folder.glob("*.json")]:
+        for path in other.folder.glob("*.bin"):
             path.unlink()
-        for path in [*folder.glob("*.bin"), *folder.glob("*.json")]:
-            shutil.copy(path, other.folder)
+        for name in ("vectors", "hnsw"):
+            shutil.copy(one(folder, f"{name}-*.bin"), other.folder)
         assert answers(other.folder) == right
+        other.optimize()
+        for name in ("vectors", "hnsw"):  # under the very names that the database gave its own
+            shutil.copy(one(folder, f"{name}-*.bin"), one(other.folder, f"{name}-*.bin"))
+        assert answers(other.folder) == right
+
+
+def test_caches_newer_than_a_database_that_was_put_back_are_not_believed(folder):
+    """Ids of the copy's own next rows are those of rows that only the caches know."""
+    shutil.copy(folder / "gallery.db", folder.parent / "copy.db")
+    with Gallery.open(folder) as gallery:
+        gallery.add(vectors(600, seed=1))
+        gallery.optimize()
+    shutil.copy(folder.parent / "copy.db", folder / "gallery.db")
+    first, later = vectors(600), vectors(600, seed=2)
+    with Gallery.open(folder) as gallery:
+        gallery.add(later, optimize=False)
+    names = [*first.ids, *later.ids]
+    best = np.argsort(-(np.concatenate([first.vectors, later.vectors]) @ later.vectors[5]))[:20]
+    for optimized in (False, True):
+        with Gallery.open(folder) as gallery:
+            for exact in (True, None):
+                hits = gallery.search(later.vectors[5], k=20, exact=exact)
+                assert [hit.name for hit in hits] == [names[row] for row in best]
+            if not optimized:
+                gallery.optimize()
+    assert len(list(folder.glob("*.bin"))) == 2
 
 
 def test_an_older_cache_is_completed_from_the_database(folder):
     aside = folder.parent / "aside"
     aside.mkdir()
-    for path in [*folder.glob("*.bin"), *folder.glob("*.json")]:
+    for path in folder.glob("*.bin"):
         shutil.copy(path, aside)
+    older = {name: described(folder, name) for name in ("vectors", "hnsw")}
     with Gallery.open(folder) as gallery:
         gallery.add(vectors(600, seed=2))
         gallery.add(Features.from_raw(["0-5"], QUERY[None], gallery.spec))
         gallery.optimize()
     right = answers(folder)
     assert right[0].name == "0-5"
-    for path in [*folder.glob("*.bin"), *folder.glob("*.json")]:
+    for path in folder.glob("*.bin"):
         path.unlink()
     for path in aside.iterdir():
         shutil.copy(path, folder)
+    for name, about in older.items():
+        described(folder, name, about)
     assert answers(folder) == right
 
 
@@ -136,3 +175,29 @@ def test_a_failed_write_leaves_the_old_cache(folder, monkeypatch):
         assert {hit.name for hit in gallery.search(QUERY, k=840)} >= {hit.name for hit in right}
     assert not list(folder.glob("*.tmp"))
     assert len(list(folder.glob("*.bin"))) == 2
+
+
+def test_a_reader_goes_over_to_caches_that_another_process_has_written(folder):
+    with Gallery.open(folder) as reader:
+        assert reader.search(QUERY, k=5) == reader.search(QUERY, k=5, exact=True)
+        nearest = reader.finder.nearest
+        before = nearest._opened_graph(reader.finder.snapshot())
+        with Gallery.open(folder) as writer:
+            writer.add(vectors(600, seed=5))
+        assert reader.search(QUERY, k=20) == answers(folder)[20:]
+        snapshot = reader.finder.snapshot()
+        assert len(snapshot.blocks) == 1, "what came since is in the file, not in memory"
+        graph = nearest._opened_graph(snapshot)
+        assert graph is not before
+        assert (graph.rows, graph.state) == (1200, snapshot.state)
+
+
+def test_a_reader_takes_a_graph_that_was_not_there_when_it_first_searched(folder):
+    described(folder, "hnsw", b"")
+    with Gallery.open(folder) as reader:
+        reader.search(QUERY, k=5)
+        assert reader.finder.nearest._opened_graph(reader.finder.snapshot()) is None
+        with Gallery.open(folder) as writer:
+            assert writer.optimize() == ["hnsw"]
+        reader.search(QUERY, k=5)
+        assert reader.finder.nearest._opened_graph(reader.finder.snapshot()) is not None

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from featurelens.backbone.protocol import Spec
 from featurelens.features import Features
-from featurelens.search import Gallery
+from featurelens.search import Gallery, hnsw
 from featurelens.search import nearest as nearest_module
 from featurelens.search import upkeep as upkeep_module
-from featurelens.search.cache import State
+from featurelens.search.cache import State, entry_of
 from featurelens.search.exact import exact_nearest
-from featurelens.search.hnsw import open_graph
 from featurelens.search.vectors import Block, Snapshot
 from fixtures.numpy_backbone import NumpyBackbone
 from oracles.nearest import nearest
@@ -108,7 +107,10 @@ def test_hnsw_recall_on_clustered_vectors(tmp_path, small_graphs):
     queries = clustered(100, 32, clusters=60, seed=0, spread=0.35)
     with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=32)) as gallery:
         gallery.add(given_features(vectors))
-        assert open_graph(gallery.folder, 32, gallery.settings.epoch) is not None
+        with gallery.finder.reading() as connection:
+            entry = entry_of(connection, gallery.folder, hnsw.NAME, dim=32, kind=hnsw.KIND)
+        assert entry is not None
+        assert hnsw.open_graph(gallery.folder, entry) is not None
         assert recall(gallery, vectors, queries) >= 0.99
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featurelens.durable import sync_folder, write_file
+from featurelens.durable import sync_folder
 
 _BLOCK = 8 << 20
 _PAGE = 4096
@@ -28,7 +29,7 @@ class State:
 
 @dataclass(frozen=True)
 class Entry:
-    """A cache file, as its description says: file name, length, checksum, rows, dimensions, state."""
+    """A cache file, as the database describes it: file name, length, checksum, rows, dimensions, state."""
 
     file: str
     size: int
@@ -39,29 +40,34 @@ class Entry:
     state: State
 
 
-def publish(
-    folder: Path, name: str, write: Callable[[Path], int], *, dim: int, kind: str, state: State
-) -> None:
-    """Let `write` make a file (it returns the rows), fsync it, then make it the cache `name`.
-
-    The description is renamed into place last: until then the old cache counts, after it the new one.
-    """
+def made(
+    folder: Path, name: str, write: Callable[[Path], tuple[int, State]], *, dim: int, kind: str
+) -> Entry:
+    """Let `write` make a file (it returns the rows and the state that it shows), durably; nobody uses it yet."""
     data = folder / f"{name}-{uuid.uuid4().hex[:12]}.bin"
     part = data.with_suffix(".tmp")
     try:
-        rows = write(part)
+        rows, state = write(part)
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, data)
         sync_folder(folder)
-        entry = Entry(data.name, data.stat().st_size, checksum(data), rows, dim, kind, state)
-        text = json.dumps(asdict(entry)).encode()
-        write_file(folder / f"{name}.json", lambda file: file.write(text))
+        return Entry(data.name, data.stat().st_size, checksum(data), rows, dim, kind, state)
     except BaseException:
         part.unlink(missing_ok=True)
         data.unlink(missing_ok=True)
         raise
-    sweep(folder, name, keep=data.name)
+
+
+def publish(connection: sqlite3.Connection, folder: Path, name: str, entry: Entry) -> None:
+    """Make a file the cache `name`: the database says which one counts, so a copy of it put back has its own."""
+    try:
+        about = json.dumps(asdict(entry)).encode()
+        connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_key(name), about))
+    except BaseException:
+        (folder / entry.file).unlink(missing_ok=True)
+        raise
+    sweep(folder, name, keep=entry.file)
 
 
 def sweep(folder: Path, name: str, *, keep: str) -> None:
@@ -74,15 +80,20 @@ def sweep(folder: Path, name: str, *, keep: str) -> None:
                 continue
 
 
-def entry_of(folder: Path, name: str, *, dim: int, kind: str, epoch: str) -> Entry | None:
-    """The description of a cache that fits this gallery and whose file has the right length; else None."""
+def entry_of(connection: sqlite3.Connection, folder: Path, name: str, *, dim: int, kind: str) -> Entry | None:
+    """The cache that the database names, if it is of this kind and its file has the right length; else None."""
+    found = connection.execute("SELECT value FROM settings WHERE key = ?", (_key(name),)).fetchone()
     try:
-        values = json.loads((folder / f"{name}.json").read_bytes())
+        values = json.loads(found[0]) if found else {}
         entry = Entry(**{**values, "state": State(**values["state"])})
-        fits = (entry.dim, entry.kind, entry.state.epoch) == (dim, kind, epoch)
+        fits = (entry.dim, entry.kind) == (dim, kind)
         return entry if fits and (folder / entry.file).stat().st_size == entry.size else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _key(name: str) -> str:
+    return f"cache:{name}"
 
 
 def checksum(path: Path) -> int:

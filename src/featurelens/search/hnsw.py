@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from featurelens.search.cache import Entry, State, entry_of, intact, publish
+from featurelens.search.cache import Entry, State, intact, made
 from featurelens.search.vectors import Snapshot
 from featurelens.shapes import Float32, Int, Int8
 
@@ -35,12 +35,11 @@ class Graph:
         return np.asarray(found.keys).astype(np.int64)
 
 
-def open_graph(folder: Path, dim: int, epoch: str) -> Graph | None:
-    """The graph in the folder, memory-mapped; None where there is none that is whole and of this gallery."""
-    entry = entry_of(folder, NAME, dim=dim, kind=KIND, epoch=epoch)
-    if entry is None or not entry.rows or not intact(folder, entry):  # a torn file would crash the process
+def open_graph(folder: Path, entry: Entry) -> Graph | None:
+    """The graph of this entry, memory-mapped; None where it is not whole."""
+    if not entry.rows or not intact(folder, entry):  # a torn file would crash the process
         return None
-    index = _empty(dim)
+    index = _empty(entry.dim)
     try:
         index.view(str(folder / entry.file))
     except RuntimeError:
@@ -52,12 +51,13 @@ def write_graph(
     folder: Path,
     dim: int,
     snapshot: Snapshot,
+    before: Entry | None = None,
     *,
     threads: int,
     on_progress: Callable[[int, int], object] | None = None,
-) -> None:
-    """Extend the graph in the folder by the rows it lacks, or build it anew if many of its rows are gone."""
-    index, known = _start(folder, dim, snapshot)
+) -> Entry:
+    """Extend the graph `before` by the rows it lacks, or build it anew if many of its rows are gone."""
+    index, known = _start(folder, dim, snapshot, before)
     total = sum(int((block.ids > known).sum()) for block in snapshot.blocks)
     done = 0
     for block in snapshot.blocks:
@@ -72,14 +72,14 @@ def write_graph(
             if on_progress is not None:
                 on_progress(done, total)
 
-    def write(path: Path) -> int:
+    def write(path: Path) -> tuple[int, State]:
         try:
             index.save(str(path))
         except RuntimeError as error:  # what usearch calls a full disk
             raise OSError(str(error)) from error
-        return len(index)
+        return len(index), snapshot.state
 
-    publish(folder, NAME, write, dim=dim, kind=KIND, state=snapshot.state)
+    return made(folder, NAME, write, dim=dim, kind=KIND)
 
 
 def _add(
@@ -99,14 +99,13 @@ def _quantised(rows: Float32[np.ndarray, "row dim"]) -> Int8[np.ndarray, "row di
     return np.rint(rows * (127 / np.abs(rows).max(1, keepdims=True))).astype(np.int8)
 
 
-def _start(folder: Path, dim: int, snapshot: Snapshot) -> tuple[Any, int]:
+def _start(folder: Path, dim: int, snapshot: Snapshot, before: Entry | None) -> tuple[Any, int]:
     """The graph to extend and the highest id it knows; an empty one if more than a fifth of it is dead."""
     index = _empty(dim)
-    entry = entry_of(folder, NAME, dim=dim, kind=KIND, epoch=snapshot.state.epoch)
-    if entry is None or not intact(folder, entry) or not _still_good(entry, snapshot):
+    if before is None or not intact(folder, before) or not _still_good(before, snapshot):
         return index, 0
-    index.load(str(folder / entry.file))
-    return index, entry.state.top
+    index.load(str(folder / before.file))
+    return index, before.state.top
 
 
 def _still_good(entry: Entry, snapshot: Snapshot) -> bool:

@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from featurelens.search import hnsw, vectors
+from featurelens.search.cache import Entry, entry_of
 from featurelens.search.exact import Found, exact_nearest, rescored
 from featurelens.search.hnsw import Graph, open_graph
 from featurelens.search.vectors import Snapshot, Vectors, positions
@@ -43,9 +45,11 @@ class Nearest:
 
     def __init__(self, folder: Path, dim: int, epoch: str) -> None:
         self._folder, self._dim, self._epoch = folder, dim, epoch
-        self._vectors: Vectors | None = None
+        self._vectors = Vectors(folder, dim, epoch, None)
+        self._cached: Entry | None = None
         self._graph: Graph | None = None
-        self._graph_tried = False
+        self._graph_cached: Entry | None = None
+        self._graph_tried: Entry | None = None
         self._lock = Lock()
         self._version = -1
         self._connection: sqlite3.Connection | None = None
@@ -54,12 +58,20 @@ class Nearest:
         """All vectors as of now; costs next to nothing when the database has not changed."""
         with self._lock:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
-            if self._vectors is None:
-                self._vectors = Vectors(self._folder, self._dim, self._epoch)
             if version != self._version or connection is not self._connection:
+                self._take_caches(connection)
                 self._vectors.refresh(connection)
                 self._version, self._connection = version, connection
             return self._vectors.snapshot
+
+    def _take_caches(self, connection: sqlite3.Connection) -> None:
+        """Go over to newer cache files, so that what came since the last ones is neither kept in memory nor compared."""
+        cached = entry_of(connection, self._folder, vectors.NAME, dim=self._dim, kind=vectors.KIND)
+        if cached is not None and cached != self._cached:
+            newer, self._cached = Vectors(self._folder, self._dim, self._epoch, cached), cached
+            if newer.snapshot.blocks:
+                self._vectors = newer
+        self._graph_cached = entry_of(connection, self._folder, hnsw.NAME, dim=self._dim, kind=hnsw.KIND)
 
     def search(
         self,
@@ -83,8 +95,10 @@ class Nearest:
 
     def _opened_graph(self, snapshot: Snapshot) -> Graph | None:
         with self._lock:
-            if not self._graph_tried and snapshot.alive >= GRAPH_FROM:
-                self._graph, self._graph_tried = open_graph(self._folder, self._dim, self._epoch), True
+            cached = self._graph_cached
+            if cached is not None and cached != self._graph_tried and snapshot.alive >= GRAPH_FROM:
+                self._graph = open_graph(self._folder, cached) or self._graph
+                self._graph_tried = cached
             return self._graph
 
 

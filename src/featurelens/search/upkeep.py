@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from featurelens.search import hnsw, vectors
-from featurelens.search.cache import Entry, entry_of
+from featurelens.search.cache import Entry, entry_of, publish
 from featurelens.search.nearest import GRAPH_FROM
 from featurelens.search.rows import count
 from featurelens.search.vectors import Vectors
@@ -25,17 +25,18 @@ def write_caches(
     alive = count(connection, "indexed")
     limit = 0.0 if always else STALE * alive
     written = []
-    if alive >= CACHE_FROM:
-        entry = entry_of(folder, vectors.NAME, dim=dim, kind="float32", epoch=epoch)
-        if _behind(connection, entry, alive) > limit:
-            vectors.write_cache(connection, folder, dim, epoch)
-            written.append(vectors.NAME)
-    if alive >= GRAPH_FROM:
-        entry = entry_of(folder, hnsw.NAME, dim=dim, kind=hnsw.KIND, epoch=epoch)
-        if _behind(connection, entry, alive) > limit:
-            snapshot = Vectors(folder, dim, epoch).refresh(connection)
-            hnsw.write_graph(folder, dim, snapshot, threads=threads)
-            written.append(hnsw.NAME)
+    cached = entry_of(connection, folder, vectors.NAME, dim=dim, kind=vectors.KIND)
+    if alive >= CACHE_FROM and _behind(connection, cached, alive) > limit:
+        cached = vectors.write_cache(connection, folder, dim, epoch)
+        publish(connection, folder, vectors.NAME, cached)
+        written.append(vectors.NAME)
+    graph = entry_of(connection, folder, hnsw.NAME, dim=dim, kind=hnsw.KIND)
+    if alive >= GRAPH_FROM and _behind(connection, graph, alive) > limit:
+        snapshot = Vectors(folder, dim, epoch, cached).refresh(connection)
+        publish(
+            connection, folder, hnsw.NAME, hnsw.write_graph(folder, dim, snapshot, graph, threads=threads)
+        )
+        written.append(hnsw.NAME)
     return written
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from featurelens.search.cache import Entry, State, entry_of, intact, publish
+from featurelens.search.cache import Entry, State, intact, made
 from featurelens.search.failures import damaged
 from featurelens.shapes import Bool, Float32, Int
 
 NAME = "vectors"
+KIND = "float32"
 _VERIFY_BELOW = 1 << 30
 _PAGE = 4096
 
@@ -43,7 +44,7 @@ class Snapshot:
 class Vectors:
     """Keeps a snapshot up to date; cheap when nothing or little has changed. Not for two threads at once."""
 
-    def __init__(self, folder: Path, dim: int, epoch: str) -> None:
+    def __init__(self, folder: Path, dim: int, epoch: str, cached: Entry | None) -> None:
         self._folder, self._dim, self._epoch = folder, dim, epoch
         self._tail_ids = np.empty(0, np.int64)
         self._tail = np.empty((0, dim), np.float32)
@@ -51,7 +52,8 @@ class Vectors:
         self._dead_tail = np.empty(0, bool)
         self.snapshot = Snapshot(State(epoch, 0, 0), ())
         self._base: Block | None = None
-        self._load_cache()
+        if cached is not None:
+            self._load(cached)
 
     def refresh(self, connection: sqlite3.Connection) -> Snapshot:
         """Read what was added and removed since the last call, in one transaction."""
@@ -108,40 +110,38 @@ class Vectors:
             self._base = replace(self._base, dead=dead if dead.any() else None)
         self._dead_tail[positions(self._tail_ids[: self._used], lost)] = True
 
-    def _load_cache(self) -> None:
-        entry = entry_of(self._folder, NAME, dim=self._dim, kind="float32", epoch=self._epoch)
-        if entry is None or (entry.size < _VERIFY_BELOW and not intact(self._folder, entry)):
+    def _load(self, cached: Entry) -> None:
+        if cached.size < _VERIFY_BELOW and not intact(self._folder, cached):
             return
         try:
-            ids, vectors = _mapped(self._folder, entry)
+            ids, vectors = _mapped(self._folder, cached)
         except (OSError, ValueError):
             return  # replaced by a newer one just now: the database has all of it
-        if len(ids) and (ids[-1] > entry.state.top or (np.diff(ids) <= 0).any()):
+        if len(ids) and (ids[-1] > cached.state.top or (np.diff(ids) <= 0).any()):
             return
         self._base = Block(ids, vectors)
-        self.snapshot = Snapshot(entry.state, (self._base,))
+        self.snapshot = Snapshot(cached.state, (self._base,))
 
 
-def write_cache(connection: sqlite3.Connection, folder: Path, dim: int, epoch: str) -> None:
-    """Write all vectors of the database as the new cache file, a page at a time: vectors first, then ids."""
-    connection.execute("BEGIN")
-    try:
-        (gone,) = connection.execute("SELECT coalesce(max(n), 0) FROM gone").fetchone()
-        (top,) = connection.execute("SELECT coalesce(max(image), 0) FROM vectors").fetchone()
+def write_cache(connection: sqlite3.Connection, folder: Path, dim: int, epoch: str) -> Entry:
+    """Write all vectors of the database into a new cache file, a page at a time: vectors first, then ids."""
 
-        def write(path: Path) -> int:
-            ids = array("q")
+    def write(path: Path) -> tuple[int, State]:
+        ids = array("q")
+        connection.execute("BEGIN")
+        try:
+            (gone,) = connection.execute("SELECT coalesce(max(n), 0) FROM gone").fetchone()
             rows = connection.execute("SELECT image, vector FROM vectors ORDER BY image")
             with open(path, "wb") as file:
                 while page := rows.fetchmany(_PAGE):
                     ids.extend(row[0] for row in page)
                     file.writelines(row[1] for row in page)
                 file.write(ids.tobytes())
-            return len(ids)
+        finally:
+            connection.execute("COMMIT")
+        return len(ids), State(epoch, ids[-1] if ids else 0, gone)
 
-        publish(folder, NAME, write, dim=dim, kind="float32", state=State(epoch, top, gone))
-    finally:
-        connection.execute("COMMIT")
+    return made(folder, NAME, write, dim=dim, kind=KIND)
 
 
 def sample(snapshot: Snapshot, most: int) -> Float32[np.ndarray, "row dim"]:
