@@ -91,6 +91,20 @@ def test_the_maps_are_kept_and_can_be_deleted(gallery, query, monkeypatch):
     assert search_region(gallery, query, THING, k=20) == fresh
 
 
+def test_maps_of_an_edited_file_are_not_kept_for_what_it_was(tmp_path, query):
+    photo(1, 60, 80).save(tmp_path / "a.png")
+    with Gallery.create(tmp_path, backbone="embedded") as gallery:
+        gallery.update()
+        photo(2, 60, 80).save(tmp_path / "a.png")
+        edited = search_region(gallery, query, THING)
+        assert not list((gallery.folder / tokens.FOLDER).rglob("*.npz"))
+        photo(1, 60, 80).save(tmp_path / "a.png")  # the same bytes, and another time: known after the update
+        gallery.update()
+        right = search_region(gallery, query, THING)
+        assert len(list((gallery.folder / tokens.FOLDER).rglob("*.npz"))) == 1
+    assert right != edited
+
+
 def test_no_more_maps_are_kept_than_allowed(gallery, query, monkeypatch):
     kept = gallery.folder / tokens.FOLDER
     shutil.rmtree(kept, ignore_errors=True)

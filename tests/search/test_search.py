@@ -146,6 +146,21 @@ def test_thumbnails_are_small_upright_and_made_once(tmp_path):
         assert Image.open(io.BytesIO(gallery.thumbnail(tmp_path / "tiny.png"))).size == (20, 10)
 
 
+def test_a_thumbnail_of_an_edited_file_is_not_kept_for_what_it_was(tmp_path):
+    draw(tmp_path / "a.png", 1)
+    before, when = (tmp_path / "a.png").read_bytes(), (tmp_path / "a.png").stat().st_mtime_ns
+    with filled(tmp_path) as gallery:
+        (hit,) = gallery.images()
+        draw(tmp_path / "a.png", 2)
+        edited = gallery.thumbnail(hit)
+        (tmp_path / "a.png").write_bytes(before)
+        os.utime(tmp_path / "a.png", ns=(when, when))
+        right = gallery.thumbnail(hit)
+        assert right != edited
+        assert right == gallery.thumbnail(tmp_path / "a.png"), "the picture as it is, made without any cache"
+        assert len(list((gallery.folder / "thumbnails").rglob("*.webp"))) == 1
+
+
 def test_a_thumbnail_shows_the_whole_picture(tmp_path):
     framed = np.full((200, 300, 3), 255, np.uint8)
     framed[10:-10, 10:-10] = 0

@@ -134,6 +134,15 @@ def _unchanged(item: Item, path: Path, content: Content) -> Iterator[Any]:
         raise NotRead("it was changed while it was read")
 
 
+def edited(path: Path, stamp: tuple[int, int]) -> bool:
+    """Whether a file of this machine has another (size, mtime_ns) by now; of other stores and shards nothing is known."""
+    try:
+        now = path.stat()
+    except (OSError, ValueError):
+        return False
+    return (now.st_size, now.st_mtime_ns) != stamp
+
+
 def read(path: Path, reader: Reader) -> tuple[bytes, Content]:
     """The bytes of a file and their description; what does not begin like one that is read is not read on."""
     with _opened(path, reader) as (file, head, status):

@@ -11,6 +11,7 @@ import numpy as np
 
 from featurelens.errors import InvalidInput
 from featurelens.images.decode import decode
+from featurelens.search.content import NOT_HASHED, Content
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.query import Query
@@ -62,8 +63,11 @@ def search_region(
     found = gallery.search(cut(pixels, box), k=max(k, candidates), path=path, label=label)
     with gallery.finder.reading() as connection:
         marks = ",".join(str(hit.id) for hit in found)
-        hashes = dict(connection.execute(f"SELECT id, hash FROM images WHERE id IN ({marks})"))
-    looked = maps.of_files([(hit.path, hashes.get(hit.id)) for hit in found])
+        rows = connection.execute(f"SELECT id, size, mtime_ns, hash FROM images WHERE id IN ({marks})")
+        contents = {
+            one: Content(size, mtime_ns, digest or NOT_HASHED) for one, size, mtime_ns, digest in rows
+        }
+    looked = maps.of_files([(hit.path, contents.get(hit.id)) for hit in found])
     if not any(looked):
         return []
     scale = scaling([one[1] for one in looked if one is not None])

@@ -16,27 +16,34 @@ from featurelens.durable import write_file
 from featurelens.errors import InvalidInput
 from featurelens.images.decode import Source, decode
 from featurelens.images.fit import Fit
+from featurelens.search.content import edited
 
 FOLDER = "thumbnails"
 
 
 @dataclass(frozen=True)
 class Original:
-    """What the database knows of an image: its path below the root, the hash of its content, its size if known."""
+    """What the database knows of an image: its path below the root, the hash of its content, its size if known.
+
+    `stamp`: the file's (bytes, mtime_ns) when it had this content.
+    """
 
     path: str
     hash: bytes | None
     size: tuple[int, int] | None
+    stamp: tuple[int, int] | None = None
 
 
 def original_of(connection: sqlite3.Connection, one: int) -> Original:
     """The original of one image of the gallery; InvalidInput for an unknown id."""
-    query = "SELECT path, hash, width, height FROM images WHERE id = ? AND status = 'indexed'"
+    query = "SELECT path, hash, width, height, size, mtime_ns FROM images WHERE id = ? AND status = 'indexed'"
     row = connection.execute(query, (one,)).fetchone()
     if row is None:
         raise InvalidInput(f"No image of the gallery has the id {one}.")
-    path, digest, width, height = row
-    return Original(os.fsdecode(path), digest or None, (width, height) if width else None)
+    path, digest, width, height, *stamp = row
+    return Original(
+        os.fsdecode(path), digest or None, (width, height) if width else None, (stamp[0], stamp[1])
+    )
 
 
 def thumbnail_of(
@@ -62,10 +69,10 @@ def thumbnail_of(
             held = b""
         if held[:4] == b"RIFF" and len(held) == int.from_bytes(held[4:8], "little") + 8:
             return held
-    picture = make_thumbnail(
-        root / original.path, side=side, size=original.size, max_pixels=max_pixels, spec=spec
-    )
-    if cached is not None and keep:
+    file = root / original.path
+    picture = make_thumbnail(file, side=side, size=original.size, max_pixels=max_pixels, spec=spec)
+    # an edited file has another content, which must not be kept under the hash of the one before
+    if cached is not None and keep and not (original.stamp and edited(file, original.stamp)):
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_file(cached, lambda file: file.write(picture), durable=False)

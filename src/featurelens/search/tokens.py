@@ -21,6 +21,7 @@ from featurelens.features.extract import usable_cores
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
 from featurelens.images.resize import PILLOW
+from featurelens.search.content import Content, edited
 from featurelens.shapes import Float, UInt8
 
 FOLDER = "maps"
@@ -66,9 +67,9 @@ class TokenMaps:
         self._side = fit.rows, fit.cols
 
     def of_files(
-        self, files: Sequence[tuple[Path, bytes | None]]
+        self, files: Sequence[tuple[Path, Content | None]]
     ) -> list[tuple[list[Box], Float[np.ndarray, "tile channel grid_row grid_col"]] | None]:
-        """For each (path, content hash) the squares and their maps; None where the file cannot be read."""
+        """For each (path, what it held when indexed) the squares and their maps; None where the file cannot be read."""
         with ThreadPoolExecutor(min(8, usable_cores()), thread_name_prefix="featurelens-maps") as pool:
             return list(pool.map(lambda pair: self._of_file(*pair), files))
 
@@ -79,9 +80,9 @@ class TokenMaps:
         return self._backbone.maps(np.stack([fitted(pixels, box, self._fit) for box in boxes]))
 
     def _of_file(
-        self, path: Path, digest: bytes | None
+        self, path: Path, content: Content | None
     ) -> tuple[list[Box], Float[np.ndarray, "tile channel grid_row grid_col"]] | None:
-        cached = self._place(digest)
+        cached = self._place(content.hash if content else None)
         if cached is not None:
             try:
                 with np.load(cached, allow_pickle=False) as held:
@@ -93,7 +94,7 @@ class TokenMaps:
         except ImageError:
             return None
         maps = self._backbone.maps(pixels).astype(np.float16)
-        if cached is not None:
+        if cached is not None and content and not edited(path, (content.size, content.mtime_ns)):
             _keep(cached, boxes, maps)
         return boxes, maps
 
