@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from featurelens.adapt import contrastive
+from featurelens.adapt import checkpoints, contrastive
 from featurelens.adapt.contrastive import pretrain
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.monitor import CollapsedRun, measure
 from featurelens.adapt.pairs import ProceduralPairs
+from featurelens.adapt.pretrained import pretrained
 from featurelens.adapt.recipe import EMBEDDED, OBJECTIVES, Recipe, make_recipe, read_recipe
 from featurelens.adapt.sources import from_folder, procedural
+from featurelens.adapt.start import start_from
 from featurelens.errors import BackboneError, InvalidInput
 
 TINY = Recipe(
@@ -130,6 +132,50 @@ def test_another_recipe_does_not_go_on_with_a_checkpoint(tmp_path: Path) -> None
     train(replace(TINY, phases=((1, 32, 4),)), tmp_path)
     with pytest.raises(InvalidInput, match="temperature"):
         train(replace(TINY, temperature=0.5), tmp_path)
+
+
+def test_other_photos_do_not_go_on_with_a_checkpoint(tmp_path: Path) -> None:
+    from fixtures.scenes import saved, scene
+
+    recipe = replace(TINY, phases=((2, 32, 4),))
+    (photos := tmp_path / "photos").mkdir()
+    for n in range(20):
+        (photos / f"{n}.jpg").write_bytes(saved(scene(n, 48, 48), "JPEG"))
+
+    def go_on(*, leave: int = 9) -> None:
+        given, left = from_folder(photos, recipe, say=silent), iter([True] * leave + [False] * 9)
+        pretrain(
+            recipe, given.pairs, given.held, tmp_path / "run", images=given.digest, say=silent,
+            keep_going=lambda: next(left),
+        )  # fmt: skip
+
+    go_on(leave=0)
+    file = tmp_path / "run" / "checkpoint.pt"
+    before = file.read_bytes()
+    (photos / "7.jpg").write_bytes(saved(scene(99, 48, 48), "JPEG"))
+    with pytest.raises(InvalidInput, match="other images"):
+        go_on()
+    assert file.read_bytes() == before
+    (photos / "7.jpg").write_bytes(saved(scene(7, 48, 48), "JPEG"))
+    go_on()
+    assert torch.load(file, weights_only=True)["step"] == 2
+
+
+def test_the_checkpoint_of_another_command_is_told_by_name(tmp_path: Path) -> None:
+    checkpoints.save(tmp_path, "tune", {"epochs": 1}, {"module": {}, "average": None})
+    with pytest.raises(InvalidInput, match="written by featurelens tune; featurelens pretrain cannot"):
+        train(TINY, tmp_path)
+    with pytest.raises(BackboneError, match="no checkpoint of featurelens pretrain"):
+        pretrained(tmp_path / "checkpoint.pt")
+    with pytest.raises(BackboneError, match="no checkpoint of featurelens pretrain"):
+        start_from(str(tmp_path / "checkpoint.pt"), TINY).prepare(Learner(TINY))
+    torch.save({"recipe": TINY.to_json(), "step": 1}, tmp_path / "checkpoint.pt")  # as it was before kinds
+    for kind in ("tune", "pretrain"):
+        with pytest.raises(InvalidInput, match="earlier version"):
+            checkpoints.load(tmp_path, kind, {})
+    torch.save([1, 2], tmp_path / "checkpoint.pt")
+    with pytest.raises(BackboneError, match="holds a list"):
+        checkpoints.load(tmp_path, "tune", {})
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

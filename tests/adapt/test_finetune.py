@@ -172,6 +172,10 @@ def test_other_settings_do_not_go_on_with_a_checkpoint(
     finetune(photos, small, QUICK, out=tmp_path)
     with pytest.raises(InvalidInput, match="run with weight_decay"):
         finetune(photos, small, replace(QUICK, weight_decay=0.3), out=tmp_path)
+    last = replace(QUICK, plan="last")
+    finetune(photos, small, last, out=tmp_path / "last")
+    with pytest.raises(InvalidInput, match="run with head_epochs"):  # and not with the digest of its head
+        finetune(photos, small, replace(last, head_epochs=last.head_epochs + 1), out=tmp_path / "last")
     (tmp_path / "checkpoint.pt").write_bytes(b"PK nothing")
     with pytest.raises(BackboneError, match="Delete it"):
         finetune(photos, small, QUICK, out=tmp_path)

@@ -1,67 +1,71 @@
-"""Checkpoints of a pretraining run: written whole or not at all, loaded without executing anything."""
+"""Checkpoints of runs: whole or not there, loaded without executing anything, and only for the run that wrote them."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
 
-from featurelens.adapt.recipe import Recipe
+from featurelens.durable import write_file
 from featurelens.errors import BackboneError, InvalidInput
 
 FILE = "checkpoint.pt"
-FREE = ("phases", "decay")  # a run may be lengthened or cut short; everything else must stay
+_TOLD = {"images": "other images", "backbone": "another backbone", "head": "a head that learnt otherwise"}
+"""What is compared by its digest, in words."""
 
 
-def save(out: Path, recipe: Recipe, step: int, **parts: Any) -> None:
-    """Write `out/checkpoint.pt` under a temporary name, then rename it."""
+def save(out: Path, kind: str, about: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Replace `out/checkpoint.pt` in one step. `kind` is the command, `about` all that decides what the run does."""
     out.mkdir(parents=True, exist_ok=True)
-    state = {name: part.state_dict() for name, part in parts.items()}
-    temporary = out / (FILE + ".part")
-    torch.save(state | {"step": step, "recipe": recipe.to_json()}, temporary)
-    os.replace(temporary, out / FILE)
+    whole = {**state, "kind": kind, "about": dict(about)}
+    write_file(out / FILE, lambda file: torch.save(whole, file))
 
 
-def load(out: Path, recipe: Recipe, **parts: Any) -> int:
-    """Fill the parts from `out/checkpoint.pt` and return its step; 0 when there is none."""
+def load(out: Path, kind: str, about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The state in `out`, None if there is none; InvalidInput where it is another run's, BackboneError if damaged."""
     path = out / FILE
     if not path.exists():
-        return 0
+        return None
     state = read(path)
-    for name, value in recipe.to_json().items():
-        if name not in FREE and state["recipe"].get(name, value) != value:
-            raise InvalidInput(
-                f"{path} was made with {name} = {state['recipe'][name]!r}, the recipe now says {value!r}. "
-                f"Give another --out folder, or put the recipe back."
-            )
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["step"])
-
-
-def warm_start(learner: nn.Module, path: Path) -> None:
-    """Copy the averaged encoder of another run's checkpoint; raises BackboneError when it does not fit."""
-    weights = {k: v for k, v in read(path)["average"].items() if k.startswith("encoder.")}
-    try:
-        missing = learner.load_state_dict(weights, strict=False).missing_keys
-    except RuntimeError as error:
-        raise BackboneError(
-            f"The encoder in {path} does not fit the recipe's architecture: {error}"
-        ) from error
-    if lacking := [key for key in missing if key.startswith("encoder.")]:
-        raise BackboneError(f"The encoder in {path} is another architecture; it lacks {lacking[:3]}.")
+    advice = "Give another --out folder, {}or delete the checkpoint to start again."
+    if state.get("kind") != kind:
+        by = f"featurelens {state['kind']}" if "kind" in state else "an earlier version of featurelens"
+        raise InvalidInput(
+            f"{path} was written by {by}; featurelens {kind} cannot go on from it. {advice.format('')}"
+        )
+    before = state["about"]
+    for name, now in about.items():
+        if before.get(name) != now:
+            run = _TOLD.get(name) or f"{name} = {before.get(name)!r}; now it is {now!r}"
+            back = "put them back to go on, " if name == "images" else "put the settings back to go on, "
+            raise InvalidInput(f"{path} belongs to a run with {run}. {advice.format(back)}")
+    return state
 
 
 def read(path: Path) -> dict[str, Any]:
     """The raw contents of a checkpoint; raises BackboneError when it cannot be read."""
+    if not path.exists():
+        raise BackboneError(f"There is no checkpoint {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise BackboneError(
             f"The checkpoint {path} cannot be read ({reason}). Delete it to start again."
         ) from error
+    if not isinstance(state, dict):
+        raise BackboneError(f"{path} holds a {type(state).__name__}, which is no checkpoint of featurelens.")
+    return state
+
+
+def read_pretrained(path: Path) -> dict[str, Any]:
+    """The checkpoint of a pretraining run: `recipe` and `average` among others. Raises BackboneError for any other file."""
+    state = read(path)
+    if "recipe" not in state or "average" not in state:
+        raise BackboneError(
+            f"{path} is no checkpoint of featurelens pretrain. Give the checkpoint.pt that it wrote into its --out folder."
+        )
+    return state

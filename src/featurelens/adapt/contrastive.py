@@ -24,6 +24,8 @@ from featurelens.adapt.precision import autocast
 from featurelens.adapt.recipe import Recipe
 from featurelens.errors import InvalidInput
 
+FREE = ("phases", "decay")  # a run may be lengthened or cut short; everything else must stay
+
 
 def loss_of(recipe: Recipe, learner: Learner, target: Learner, views: Sequence[Tensor]) -> Tensor:
     """The objective over all pairs (first view, other view) of differently augmented views."""
@@ -77,7 +79,7 @@ def held_aside(
 
 def pretrain(
     recipe: Recipe, pairs: Callable[[int], Pairs], held: Pairs, out: Path, *,
-    device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
+    images: str = "", device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
     prepare: Callable[[Learner], object] = lambda learner: None, labelled: Labelled | None = None,
     keep_going: Callable[[], bool] = lambda: True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -85,9 +87,11 @@ def pretrain(
     """Train until the recipe's last step and return the averaged (EMA) learner in eval mode.
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
-    `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there.
+    `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there,
+    if its recipe (but for FREE) and the digest `images` (`Source.digest`) of what is learnt from are the same.
     `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
-    Raises CollapsedRun when the run is dead, InvalidInput where memory is too small for the batch, or `out` holds a longer run.
+    Raises CollapsedRun when the run is dead, OutOfMemory where memory is too small for the batch, InvalidInput where
+    `out` holds a longer or another run.
     """
     with own_chance(device):
         torch.manual_seed(recipe.seed)
@@ -105,7 +109,18 @@ def pretrain(
     if recipe.compile and device.startswith("cuda"):
         say("compiling the network at the first step (half a minute)")
         learner.encoder.compile()
-    start = checkpoints.load(out, recipe, learner=learner, average=average, optimizer=optimizer)
+    parts = {"learner": learner, "average": average, "optimizer": optimizer}
+    about = {k: v for k, v in recipe.to_json().items() if k not in FREE} | {"images": images}
+
+    def save(step: int) -> None:
+        state = {name: part.state_dict() for name, part in parts.items()}
+        checkpoints.save(out, "pretrain", about, state | {"step": step, "recipe": recipe.to_json()})
+
+    start = 0
+    if (saved := checkpoints.load(out, "pretrain", about)) is not None:
+        start = saved["step"]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
     if start > recipe.steps:
         raise InvalidInput(
             f"{out} holds a run of {start} steps, and this one would end at step {recipe.steps}. Give another folder for it "
@@ -143,11 +158,11 @@ def pretrain(
                 health = held_aside(average, held, augment, recipe, labelled=labelled)
                 say(f"step {done}/{recipe.steps}  {size} px  loss {loss.item():.3f}  {health}")
                 health.check()
-                checkpoints.save(out, recipe, done, learner=learner, average=average, optimizer=optimizer)
+                save(done)
                 if not keep_going():
                     break
     if not recipe.steps and not start:  # what is started from, as it is
-        checkpoints.save(out, recipe, 0, learner=learner, average=average, optimizer=optimizer)
+        save(0)
     return average.eval()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from featurelens.adapt import embedded
-from featurelens.adapt.checkpoints import read
+from featurelens.adapt.checkpoints import read_pretrained
 from featurelens.adapt.recipe import Recipe, make_recipe
 from featurelens.backbone import load_backbone
 from featurelens.backbone.timm_folder import write_timm_folder
@@ -26,7 +26,7 @@ def pretrained(checkpoint: Path, *, images: Tensor | None = None) -> TorchBackbo
     with `images` (uint8 `[image, 3, row, col]`), on pairs of augmented views of these. Raises BackboneError for a
     damaged file.
     """
-    state = read(checkpoint)
+    state = read_pretrained(checkpoint)
     recipe = make_recipe(state["recipe"])
     if recipe.result == "network":
         return network(recipe, state)

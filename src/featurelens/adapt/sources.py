@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,14 @@ class Source:
     """`pairs(step)` for training from that step on, `held` for the monitor, `labelled` where labels are at hand.
 
     `images` are all of a folder's, uint8 `[image, 3, row, col]`; None where the images are procedural.
+    `digest` tells one set of images from another ("" where the recipe decides them).
     """
 
     pairs: Callable[[int], Pairs]
     held: Pairs
     labelled: Labelled | None = None
     images: Tensor | None = None
+    digest: str = ""
 
 
 def procedural(recipe: Recipe, *, device: str = "cpu") -> Source:
@@ -70,14 +73,16 @@ def from_folder(
         raise InvalidInput(
             f"{folder} holds {len(images)} readable images; pretraining needs at least 20, better thousands."
         )
-    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().to(device)
+    stacked = np.stack(images)
+    digest = hashlib.sha256(stacked.data).hexdigest()[:16]
+    pixels = torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(device)
     count = len(pixels)
     held = torch.linspace(0, count - 1, max(count // 10, min(16, count // 2))).round().long()
     aside = torch.zeros(count, dtype=torch.bool)
     aside[held] = True
     train = ImagePairs(pixels[~aside])
     return Source(
-        lambda step: train, ImagePairs(pixels[aside]), _labelled(folder, names, pixels, say), pixels
+        lambda step: train, ImagePairs(pixels[aside]), _labelled(folder, names, pixels, say), pixels, digest
     )
 
 

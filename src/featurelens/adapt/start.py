@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from featurelens.adapt import checkpoints
+from featurelens.adapt.checkpoints import read_pretrained
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.recipe import Recipe
 from featurelens.adapt.recover import ARCHITECTURE, OPTIONS, recovered
 from featurelens.backbone import load_backbone
-from featurelens.errors import InvalidInput
+from featurelens.errors import BackboneError, InvalidInput
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,21 @@ def start_from(name: str | None, recipe: Recipe, *, say: Callable[[str], None] =
             replace(recipe, architecture=ARCHITECTURE, options=OPTIONS, result="descriptor"), _embedded
         )
     if Path(name).is_file() or name.endswith(".pt"):
-        return Start(recipe, lambda learner: checkpoints.warm_start(learner, Path(name)))
+        return Start(recipe, lambda learner: warm_start(learner, Path(name)))
     return _timm(name, recipe, say)
+
+
+def warm_start(learner: nn.Module, path: Path) -> None:
+    """Copy the averaged encoder of another run's checkpoint; raises BackboneError when it does not fit."""
+    weights = {k: v for k, v in read_pretrained(path)["average"].items() if k.startswith("encoder.")}
+    try:
+        missing = learner.load_state_dict(weights, strict=False).missing_keys
+    except RuntimeError as error:
+        raise BackboneError(
+            f"The encoder in {path} does not fit the recipe's architecture: {error}"
+        ) from error
+    if lacking := [key for key in missing if key.startswith("encoder.")]:
+        raise BackboneError(f"The encoder in {path} is another architecture; it lacks {lacking[:3]}.")
 
 
 def _embedded(learner: Learner) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from featurelens.adapt import checkpoints
 from featurelens.adapt.average import Average
 from featurelens.adapt.chance import own_chance, seed_of
 from featurelens.adapt.division import Division
@@ -24,7 +25,6 @@ from featurelens.adapt.mixing import balanced, losses, mix, soft_targets
 from featurelens.adapt.plan import Plan, apply_plan
 from featurelens.adapt.precision import autocast
 from featurelens.adapt.schedule import factor, set_rates
-from featurelens.adapt.tune_state import load_state, save_state
 from featurelens.adapt.tuning import Tuning
 from featurelens.adapt.unchanged import check_unchanged, fingerprints
 from featurelens.shapes import Float32, Int64
@@ -74,7 +74,7 @@ def train(
     Where `keep_going()` says no it saves and raises KeyboardInterrupt. Raises TrainingDiverged (a loss that is
     not finite), FrozenChanged, OutOfMemory.
     """
-    epochs, about = epochs or tuning.epochs, (about or {}) | tuning.to_json()
+    epochs, about = epochs or tuning.epochs, tuning.to_json() | (about or {})
     module, plan, device = course.module, course.plan, course.device
     precision = "fp32" if tuning.plan == "frozen" else tuning.precision  # a head alone costs next to nothing
     optimizer = make_optimizer(plan.param_groups(module), tuning)
@@ -90,7 +90,7 @@ def train(
     history: list[Epoch] = []
     at, sums, best = [0, 0], [0.0, 0.0], None  # epoch, batches of it; loss, images
     frozen = {}  # digests from the beginning of the epoch
-    if out is not None and (state := load_state(out, about)):
+    if out is not None and (state := checkpoints.load(out, "tune", about)):
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         if average is not None:
@@ -108,7 +108,7 @@ def train(
                 "best": best,
             }
             parts |= {"average": average.state_dict() if average else None, "at": at, "sums": sums}
-            save_state(out, about, parts | {"history": [asdict(one) for one in history]})
+            checkpoints.save(out, "tune", about, parts | {"history": [asdict(one) for one in history]})
         saved_at = time.monotonic()
 
     with (

@@ -81,7 +81,7 @@ def pretrain(
     )
     say(f"{chosen.objective} of {chosen.architecture}, started from {origin}: {told(chosen.phases)}")
     with progress_bar("Training", unit="steps") as advance, interruptible() as keep_going:
-        train(chosen, given.pairs, given.held, out, device=device, save_every=save_every, say=say,
+        train(chosen, given.pairs, given.held, out, images=given.digest, device=device, save_every=save_every, say=say,
               prepare=begin.prepare, labelled=given.labelled, keep_going=keep_going, on_progress=advance)  # fmt: skip
         if not keep_going():
             raise KeyboardInterrupt

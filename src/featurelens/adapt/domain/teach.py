@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from featurelens.adapt import checkpoints
 from featurelens.adapt.chance import own_chance, seed_of
 from featurelens.adapt.domain.adversary import Critic
 from featurelens.adapt.domain.course import Both
@@ -24,7 +25,6 @@ from featurelens.adapt.plan import apply_plan
 from featurelens.adapt.precision import autocast
 from featurelens.adapt.schedule import factor, set_rates
 from featurelens.adapt.training import copied, in_eval, make_optimizer
-from featurelens.adapt.tune_state import load_state, save_state
 from featurelens.shapes import Float, Float32, Int64
 
 MOST_TEACH = 256
@@ -103,7 +103,7 @@ def teach(
             )
         optimizer = make_optimizer(groups, tuning)
         best: dict[str, Any] = {}
-        if out is not None and (state := load_state(out, about)):
+        if out is not None and (state := checkpoints.load(out, "adapt", about)):
             module.load_state_dict(state["module"])
             optimizer.load_state_dict(state["optimizer"])
             if critic is not None:
@@ -160,7 +160,7 @@ def teach(
             if out is not None:
                 parts = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
                 parts |= {"critic": critic.state_dict() if critic else None}
-                save_state(out, about, parts | {"history": [asdict(one) for one in history]})
+                checkpoints.save(out, "adapt", about, parts | {"history": [asdict(one) for one in history]})
     module.load_state_dict(best["module"])
     module.eval()
     return Taught(tuple(history), history[best["epoch"] - 1], best["module"])
