@@ -7,10 +7,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import FileSystem
 
 from featurelens.errors import GalleryError, ImageError, InvalidInput
 from featurelens.images import members
 from featurelens.images.decode import decode
+from featurelens.images.remote import file_system
 from featurelens.scale import source_of
 from featurelens.search import Gallery
 from fixtures.drawn import draw_many, encoded
@@ -128,6 +130,33 @@ def test_fsspec_s_other_stores(tmp_path: Path) -> None:
     gallery = Gallery.create("memory://zoo", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
     assert gallery.update().added == 3
     assert gallery.search(encoded(2), k=1)[0].name == "2.png"
+
+
+def test_a_source_that_is_not_there_leaves_no_table(tmp_path: Path, s3) -> None:
+    pytest.importorskip("fsspec")
+    s3.put("pics/photos/0.png", encoded(0))
+    for wrong in ("s3://pics/photo", "s3://none/photos", "memory://nowhere", tmp_path / "none"):
+        with pytest.raises(InvalidInput, match=r"There is nothing at|There is no folder"):
+            Gallery.create(wrong, backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    assert not (tmp_path / "g.lance").exists()
+    assert Gallery.create("s3://pics", backbone=NumpyBackbone(), at=tmp_path / "g.lance").update().added == 1
+
+
+def test_addresses_of_azure_name_the_account_or_leave_it_to_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = "abfs://pics@someone.dfs.core.windows.net/photos/cat"
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "c29tZQ==")
+    system, path = file_system(whole)
+    assert (system.type_name, path) == ("abfs", FileSystem.from_uri(whole)[1])
+    for short in ("az://pics/photos/cat", "abfs://pics/photos/cat"):
+        with pytest.raises(InvalidInput, match="AZURE_STORAGE_ACCOUNT_NAME"):
+            Gallery.create(short, backbone=NumpyBackbone(), at="never.lance")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "someone")
+    assert [file_system(short) for short in ("az://pics/photos/cat", "abfs://pics/photos/cat/")] == [
+        (system, path)
+    ] * 2
 
 
 def test_what_a_user_names() -> None:

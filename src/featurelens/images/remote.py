@@ -15,21 +15,32 @@ from featurelens.images.address import Remote
 from featurelens.images.find import Found
 
 _ATTEMPTS = 12  # a store that answers 503 is asked again, with growing pauses
-_WITH_ARROW = ("s3", "gs", "gcs", "abfs", "abfss")
+_AZURE, _GOOGLE = ("az", "abfs", "abfss"), ("gs", "gcs")
 
 
 def file_system(address: str) -> tuple[Any, str]:
     """A pyarrow file system and the path in it for an address such as s3://bucket/photos.
 
-    Keys, region and endpoint come from the usual variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL ...). Raises
-    MissingExtra without pyarrow, or where the scheme needs a package of fsspec's.
+    Keys, region and endpoint come from the usual variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL,
+    AZURE_STORAGE_ACCOUNT_NAME ...). Raises InvalidInput for an address without a store, MissingExtra without pyarrow,
+    or where the scheme needs a package of fsspec's.
     """
     scheme, _, rest = address.partition("://")
-    return _file_system(scheme, os.getpid()), rest.strip("/")
+    if scheme not in _AZURE:
+        return _file_system(scheme, "", os.getpid()), rest.strip("/")
+    top, slash, below = rest.partition("/")
+    container, _, host = top.partition("@")
+    account = host.partition(".")[0] or os.environ.get("AZURE_STORAGE_ACCOUNT_NAME", "")
+    if not account:
+        raise InvalidInput(
+            f"{address} names no account of Azure. Set AZURE_STORAGE_ACCOUNT_NAME, or give "
+            f"abfs://{container}@ACCOUNT.dfs.core.windows.net{slash}{below}."
+        )
+    return _file_system(scheme, account, os.getpid()), f"{container}/{below}".strip("/")
 
 
 @lru_cache(maxsize=16)
-def _file_system(scheme: str, process: int) -> Any:
+def _file_system(scheme: str, account: str, process: int) -> Any:
     try:
         fs = import_module("pyarrow.fs")
     except ImportError as error:
@@ -44,7 +55,10 @@ def _file_system(scheme: str, process: int) -> Any:
             anonymous=os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true"),
             **place,
         )
-    if scheme in _WITH_ARROW:
+    if scheme in _AZURE:  # without key and token pyarrow asks for a login, a managed identity ...
+        key, token = os.environ.get("AZURE_STORAGE_ACCOUNT_KEY"), os.environ.get("AZURE_STORAGE_SAS_TOKEN")
+        return fs.AzureFileSystem(account, account_key=key, sas_token=None if key else token)
+    if scheme in _GOOGLE:
         return fs.FileSystem.from_uri(f"{scheme}://")[0]
     try:
         fsspec = import_module("fsspec")
@@ -57,6 +71,19 @@ def _file_system(scheme: str, process: int) -> Any:
         raise InvalidInput(f"'{scheme}://' is no store that pyarrow or fsspec knows ({error}).") from error
 
 
+def require_remote(address: str) -> None:
+    """Raise InvalidInput where nothing lies at an address or it cannot be read."""
+    system, path = file_system(address)
+    try:
+        (found,) = system.get_file_info([path])
+    except (OSError, ValueError) as error:
+        raise _unread(address, error) from error
+    if found.type == import_module("pyarrow.fs").FileType.NotFound:
+        raise InvalidInput(
+            f"There is nothing at {address}. Give the address of the folder that holds the images."
+        )
+
+
 def find_remote(address: str) -> list[Found]:
     """Every file below an address, in the byte order of the names; hidden folders are left out.
 
@@ -66,10 +93,8 @@ def find_remote(address: str) -> list[Found]:
     fs = import_module("pyarrow.fs")
     try:
         listed = system.get_file_info(fs.FileSelector(root, recursive=True))
-    except OSError as error:
-        raise InvalidInput(
-            f"{address} cannot be listed: {_short(error)}. Check the address and the keys."
-        ) from error
+    except (OSError, ValueError) as error:
+        raise _unread(address, error) from error
     top = Remote(address)
     found = []
     for info in listed:
@@ -90,8 +115,12 @@ def open_remote(address: str) -> Iterator[tuple[Any, int]]:
             yield file, file.size()
     except FileNotFoundError:
         raise ImageError("there is no such file") from None
-    except (OSError, MissingExtra, InvalidInput) as error:
+    except (OSError, ValueError, MissingExtra, InvalidInput) as error:
         raise ImageError(f"the file cannot be read: {_short(error)}") from error
+
+
+def _unread(address: str, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{address} cannot be listed: {_short(error)}. Check the address and the keys.")
 
 
 def _short(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from featurelens.features.labels import METADATA, Labels
 from featurelens.images.address import Remote, address_of, place_of
 from featurelens.images.find import Found, find_files
 from featurelens.images.members import is_container
-from featurelens.images.remote import find_remote, open_remote
+from featurelens.images.remote import find_remote, open_remote, require_remote
 
 _WILD = "*?["
 OnNote = Callable[[str], object]
@@ -36,6 +36,13 @@ class Source:
     def place(self) -> Path:
         """The root as a path."""
         return place_of(self.root)
+
+    def require(self) -> None:
+        """Raise InvalidInput where nothing lies at the root."""
+        if isinstance(self.place, Remote):
+            require_remote(self.root)
+        elif not self.place.is_dir():
+            raise InvalidInput(f"There is no folder {self.root}. Give the folder that holds the images.")
 
     def list(
         self, *, skip: Sequence[Path] = (), note: OnNote = lambda text: None

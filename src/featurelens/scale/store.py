@@ -13,7 +13,7 @@ import numpy as np
 from featurelens.backbone.protocol import Backbone, Spec
 from featurelens.errors import InvalidInput
 from featurelens.features.table import Features
-from featurelens.scale.address import local_folder, local_path, split_version
+from featurelens.scale.address import local_folder, split_version
 from featurelens.scale.columns import SKIPPED, Row, called, metadata_of, settings_of
 from featurelens.scale.finder import TableFinder, features_rows, hit_of
 from featurelens.scale.sources import Source, source_of
@@ -67,8 +67,7 @@ class LanceStore:
         if version is not None:
             raise InvalidInput(f"'{place}' names a state of the past; give the address without '@{version}'.")
         source = source_of(images)
-        if local_path(source.root) is not None and not source.place.is_dir():
-            raise InvalidInput(f"There is no folder {source.root}. Give the folder that holds the images.")
+        source.require()  # before there is a table
         settings = Settings(source.place, spec, exact, max_pixels, new_epoch())
         return cls(Table.create(address, spec.dim, metadata_of(settings, source)), settings, source)
 
@@ -84,8 +83,7 @@ class LanceStore:
                 f"{self.address} holds images {_kind(self.source)}, and {source.root} gives images {_kind(source)}. "
                 "Index these into another table."
             )
-        if local_path(source.root) is not None and not source.place.is_dir():
-            raise InvalidInput(f"There is no folder {source.root}. Give the folder where the images lie now.")
+        source.require()
         self.source, self.settings = source, replace(self.settings, images=source.place)
 
     def update(
