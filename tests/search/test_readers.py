@@ -12,6 +12,7 @@ import pytest
 
 from featurelens.errors import GalleryBusy, GalleryError, SpecMismatch
 from featurelens.search import Gallery
+from featurelens.search.vectors import Vectors
 from fixtures.drawn import draw, draw_many
 from fixtures.galleries import filled
 from fixtures.numpy_backbone import NumpyBackbone
@@ -62,6 +63,26 @@ def test_threads_may_search_while_the_same_gallery_is_updated(tmp_path):
             assert all(count.result() > 0 for count in counts)
         assert not errors
         assert len(gallery) == 150
+
+
+def test_a_search_that_was_interrupted_leaves_no_row_twice(tmp_path, monkeypatch):
+    draw_many(tmp_path, 6)
+    with filled(tmp_path) as gallery:
+        gallery.search(np.ones(16, np.float32))
+        draw_many(tmp_path, 4, first=6)
+        (tmp_path / "002.png").unlink()
+        gallery.update()
+
+        def interrupted(*_) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Vectors, "_bury", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                gallery.search(np.ones(16, np.float32))
+        hits = gallery.search(np.ones(16, np.float32), k=20)
+        assert sorted(hit.name for hit in hits) == [f"{i:03d}.png" for i in range(10) if i != 2]
+        assert gallery.finder.snapshot().alive == 9
 
 
 def test_a_second_writer_is_told_and_searching_goes_on(tmp_path):

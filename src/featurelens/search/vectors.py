@@ -56,7 +56,9 @@ class Vectors:
             self._load(cached)
 
     def refresh(self, connection: sqlite3.Connection) -> Snapshot:
-        """Read what was added and removed since the last call, in one transaction."""
+        """Read what was added and removed since the last call, in one transaction; nothing, if it is interrupted."""
+        self._used = sum(len(block.ids) for block in self.snapshot.blocks)
+        self._used -= 0 if self._base is None else len(self._base.ids)
         connection.execute("BEGIN")
         try:
             (gone,) = connection.execute("SELECT coalesce(max(n), 0) FROM gone").fetchone()
@@ -99,7 +101,7 @@ class Vectors:
         dead = np.zeros(size, bool)
         ids[: self._used], vectors[: self._used] = self._tail_ids[: self._used], self._tail[: self._used]
         dead[: len(self._dead_tail)] = self._dead_tail
-        self._tail_ids, self._tail, self._dead_tail = ids, vectors, dead
+        self._tail, self._dead_tail, self._tail_ids = vectors, dead, ids  # last what is asked for the size
 
     def _bury(self, lost: Int[np.ndarray, " row"]) -> None:
         if not len(lost):
