@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,7 @@ def test_a_named_layer_is_read(cnn: TorchBackbone) -> None:
         ({"method": "grad-cam", "steps": 3}, InvalidInput, "does not take steps\\. It takes: layer, chunk"),
         ({"method": "attention-rollout"}, LayerError, "no attention layers"),
         ({"target": 1000}, InvalidInput, "There is no class 1000"),
+        ({"target": -1}, InvalidInput, "There is no class -1"),
         ({"target": "tigre cat"}, UnknownName, "tiger cat"),
         ({"target": [1, 2]}, InvalidInput, "1 images and 2 classes"),
         ({"target": {}}, InvalidInput, "is none of"),
@@ -159,6 +161,36 @@ def test_a_named_layer_is_read(cnn: TorchBackbone) -> None:
 def test_errors_say_what_to_do(cnn: TorchBackbone, options: dict, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         see.explain(cnn, IMAGE, **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "value", "said"),
+    [
+        ("integrated-gradients", "steps", "many", "a whole number of at least 1"),
+        ("integrated-gradients", "steps", 4.5, "a whole number of at least 1"),
+        ("integrated-gradients", "steps", True, "a whole number of at least 1"),
+        ("integrated-gradients", "max_steps", None, "a whole number of at least 1"),
+        ("integrated-gradients", "tolerance", None, "a number of at least 0"),
+        ("integrated-gradients", "tolerance", float("nan"), "a number of at least 0"),
+        ("smoothgrad", "samples", 0, "a whole number of at least 1"),
+        ("smoothgrad", "noise", "loud", "a number of at least 0"),
+        ("smoothgrad", "noise", float("inf"), "a number of at least 0"),
+        ("smoothgrad", "seed", 1.5, "a whole number of 64 bits"),
+        ("smoothgrad", "seed", 2**70, "a whole number of 64 bits"),
+        ("occlusion", "window", 0, "a whole number of at least 1"),
+        ("occlusion", "stride", 0, "a whole number of at least 1"),
+        ("occlusion", "window", "wide", "a whole number of at least 1"),
+        ("grad-cam", "layer", 3, "the name of a layer"),
+        ("saliency", "chunk", "all", "a whole number of at least 1"),
+        ("saliency", "chunk", 0, "a whole number of at least 1"),
+    ],
+)
+def test_a_value_that_a_method_cannot_take_is_named_with_what_it_takes(
+    cnn: TorchBackbone, method: str, option: str, value: object, said: str
+) -> None:
+    told = re.escape(f"{option}={value!r} of the method '{method}' must be {said}.")
+    with pytest.raises(InvalidInput, match=told):
+        see.explain(cnn, IMAGE, method=method, **{option: value})
 
 
 def test_networks_without_classes_or_gradients_are_told_what_to_do_instead() -> None:

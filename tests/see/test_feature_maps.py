@@ -141,5 +141,8 @@ def test_errors() -> None:
         feature_maps(net, IMAGE, "head")
     with pytest.raises(InvalidInput, match="spread, "):
         feature_maps(net, IMAGE, "deep", rank="size")
+    for limit in (0, -3):
+        with pytest.raises(InvalidInput, match=f"limit={limit} must be"):
+            feature_maps(net, IMAGE, "deep").sheet(limit=limit)
     with pytest.raises(InvalidInput, match="'own' or 'shared'"):
         feature_maps(net, IMAGE, "deep").sheet(scale="both")

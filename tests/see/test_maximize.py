@@ -358,6 +358,8 @@ def test_errors() -> None:
         maximize(net, "deeep:0")
     with pytest.raises(InvalidInput, match="no unit 99"):
         maximize(net, "deep:99", **FEW)
+    with pytest.raises(InvalidInput, match="size=0"):
+        maximize(net, "deep:0", size=0)
     with pytest.raises(InvalidInput, match="steps=0"):
         maximize(net, logit(0), steps=0)
     with pytest.raises(InvalidInput, match="engine='torch'"):

@@ -33,6 +33,6 @@ def test_a_linear_score_loses_what_the_window_held() -> None:
 
 def test_windows_that_leave_gaps_or_do_not_fit_are_refused() -> None:
     net, x = conv(), images(1)
-    for window, stride in ((4, 5), (17, 4), (4, -1)):
+    for window, stride in ((4, 5), (17, 4), (4, -1), (0, 1), (4, 0)):
         with pytest.raises(InvalidInput, match=f"window={window}"):
             occlusion(class_of(net), x, x, window=window, stride=stride)

@@ -106,6 +106,8 @@ def test_a_sheet_holds_every_picture_unchanged() -> None:
         assert (page == 10 * i).all(-1).sum() >= 600
     with pytest.raises(InvalidInput, match="at least one picture"):
         sheet([])
+    with pytest.raises(InvalidInput, match="columns=0 must be 1 or more"):
+        sheet(pictures, columns=0)
     with pytest.raises(InvalidInput, match="5 pictures and 1 captions"):
         sheet(pictures, captions=["a"])
 

@@ -215,6 +215,8 @@ def test_errors() -> None:
         units(IMAGES, net, [])
     with pytest.raises(LayerError, match="no layer 'depe'"):
         units(IMAGES, net, "depe")
+    with pytest.raises(InvalidInput, match="limit=0: look at 1 image or more"):
+        units(IMAGES, net, "deep", limit=0)
     with pytest.raises(InvalidInput, match="no images"):
         units([], net, "deep")
     with pytest.raises(InvalidInput, match="not among"):

@@ -174,13 +174,14 @@ def _table(rows: list[tuple[str, str]], written: list[Path]) -> None:
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    """`name=value` texts as keyword options: whole numbers, numbers or text."""
+    """`name=value` texts as keyword options: whole numbers, numbers or text; a layer's name is text, also "3"."""
     found: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise typer.BadParameter(f"'{text}' is not NAME=VALUE, e.g. steps=64", param_hint="--set")
-        found[name.strip().replace("-", "_")] = _value(value.strip())
+        name, value = name.strip().replace("-", "_"), value.strip()
+        found[name] = value if name == "layer" else _value(value)
     return found
 
 

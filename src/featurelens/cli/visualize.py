@@ -55,7 +55,7 @@ def visualize(
     from featurelens.see.spoken import as_objectives
 
     wanted = as_objectives(objectives)
-    if copies > 1:
+    if copies != 1:
         wanted = [diverse(one, copies) for one in wanted]
     net = load_backbone(
         backbone, engine="torch", device=device, pretrained=pretrained, weights=weights, say=say

@@ -70,6 +70,10 @@ class FeatureMaps:
         """
         if scale not in ("own", "shared"):
             raise InvalidInput(f"scale='{scale}' must be 'own' or 'shared'.")
+        if limit is not None and limit < 1:
+            raise InvalidInput(
+                f"limit={limit} must be the number of channels to show, 1 or more, or None for all."
+            )
         peak = None
         if scale == "shared":
             peak = peak_of(self.maps, signed=bool(self.maps.min() < 0), percentile=99.9)

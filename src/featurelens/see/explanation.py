@@ -122,7 +122,7 @@ def explain_many(
     `target` may also be one class number for each image.
     """
     network = with_gradients(backbone, method)
-    fit = network.spec.fit
+    fit, chosen = network.spec.fit, settings(method, options)
     if not len(images):
         return []
     pixels = np.stack([decode(one, fit=fit, exact=exact, max_pixels=max_pixels).pixels for one in images])
@@ -137,15 +137,14 @@ def explain_many(
         )  # layers are read from the network itself
         question = Question(network, x01, x, score)
         found = answer(method, question, options)
-        chunk = settings(method, options)["chunk"]
-        values = scores(question.score, x, torch.arange(len(x), device=x.device), chunk=chunk)
+        values = scores(question.score, x, torch.arange(len(x), device=x.device), chunk=chosen["chunk"])
         _refuse_nonsense(found, network)
         seconds = (time.perf_counter() - started) / len(images)
         explained = [
             _explanation(i, network, method, goal, found, float(values[i]), images[i], pixels[i])
             for i in range(len(images))
         ]
-        explained = [replace(e, settings=settings(method, options), seconds=seconds) for e in explained]
+        explained = [replace(e, settings=chosen, seconds=seconds) for e in explained]
         if check:
             from featurelens.see.trust import trust_of
 

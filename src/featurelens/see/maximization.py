@@ -59,7 +59,7 @@ def maximize(
     wanted = as_objectives(objectives)
     net = with_layers(backbone)
     fit = net.spec.fit
-    side = (size, size) if size else (fit.rows, fit.cols)
+    side = (fit.rows, fit.cols) if size is None else (size, size)
     _check(steps=steps, batch_size=batch_size, size=min(side))
     views = views or Views()
     if spectrum is None:

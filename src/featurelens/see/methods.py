@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -128,14 +130,16 @@ SIGNED = ("integrated-gradients", "input-x-gradient")
 
 def answer(method: str, question: Question, options: Mapping[str, Any]) -> Answer:
     """Ask a method by its name; UnknownName or InvalidInput for names that it or the table does not have."""
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
-    settings(method, options)
-    return METHODS[method](question, **options)
+    return METHODS[method](question, **settings(method, options))
 
 
 def settings(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a method: those given, and the defaults of the others."""
+    """All options of a method: those given, and the defaults of the others.
+
+    Raises UnknownName or InvalidInput for a method, an option or a value that there is not.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
     known = {
         name: parameter.default
         for name, parameter in inspect.signature(METHODS[method]).parameters.items()
@@ -145,7 +149,36 @@ def settings(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(
             f"The method '{method}' does not take {', '.join(strange)}. It takes: {', '.join(known)}."
         )
+    for name, value in options.items():
+        expected, fits = _RULES.get(name, ("", None))
+        if fits and not fits(value) and (value is not None or known[name] is not None):
+            raise InvalidInput(f"{name}={value!r} of the method '{method}' must be {expected}.")
     return known | dict(options)
+
+
+def _whole(value: Any, low: int = -(2**63), high: int = 2**64) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value < high
+
+
+def _size(value: Any) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return number and 0 <= value < math.inf
+
+
+def _count(value: Any) -> bool:
+    return _whole(value, 1)
+
+
+# What a value must be, in words and as a test; where the default is None, so may be the value.
+_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "layer": ("the name of a layer", lambda value: isinstance(value, str)),
+    "seed": ("a whole number of 64 bits", _whole),
+    **dict.fromkeys(("noise", "tolerance"), ("a number of at least 0", _size)),
+    **dict.fromkeys(
+        ("samples", "steps", "max_steps", "window", "stride", "chunk"),
+        ("a whole number of at least 1", _count),
+    ),
+}
 
 
 def _cam(q: Question, function: Callable[..., Tensor], layer: str | None, chunk: int) -> Answer:

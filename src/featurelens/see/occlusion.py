@@ -30,8 +30,8 @@ def occlusion(
     `stride` the step (default: half the window); the last window of a row may reach over the edge.
     """
     rows, cols = int(x.shape[2]), int(x.shape[3])
-    window = window or max(1, round(min(rows, cols) / 8))
-    stride = stride or max(1, window // 2)
+    window = max(1, round(min(rows, cols) / 8)) if window is None else window
+    stride = max(1, window // 2) if stride is None else stride
     if not (0 < window <= min(rows, cols)) or not 0 < stride <= window:
         raise InvalidInput(
             f"window={window} must lie between 1 and {min(rows, cols)} pixels, stride={stride} between 1 and the "

@@ -84,8 +84,10 @@ def batches_from(
 def some_of(images: Any, limit: int | None, *, stamped: bool = False) -> list[Source]:
     """The listed images; with `limit`, that many of them, spread evenly over the list.
 
-    `stamped` as in `sources`. Raises InvalidInput when there are none.
+    `stamped` as in `sources`. Raises InvalidInput when there are none, or for a limit below 1.
     """
+    if limit is not None and limit < 1:
+        raise InvalidInput(f"limit={limit}: look at 1 image or more, or leave it out for all.")
     listed = sources(images, None, stamped=stamped)
     if not listed:
         raise InvalidInput(

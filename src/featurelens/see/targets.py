@@ -46,9 +46,9 @@ def class_score(index: int | Sequence[int], *, names: Sequence[str] | None = Non
 
     def of(outputs: Tensor, which: Tensor) -> Tensor:
         wanted = table.to(outputs.device)[which if len(indices) > 1 else torch.zeros_like(which)]
-        if int(wanted.max()) >= outputs.shape[1] or int(wanted.min()) < 0:
+        if bool((strange := (wanted < 0) | (wanted >= outputs.shape[1])).any()):
             raise InvalidInput(
-                f"There is no class {int(wanted.max())}: the network has {outputs.shape[1]} classes, numbered from 0."
+                f"There is no class {int(wanted[strange][0])}: the network has {outputs.shape[1]} classes, numbered from 0."
             )
         return outputs.gather(1, wanted[:, None])[:, 0]
 

@@ -35,7 +35,7 @@ def draw_explanation(
     if fine:
         sizes = values if signed else np.abs(values)
         values = softened(sizes, (0.015 if smoothing is None else smoothing) * cols)
-    clip = percentile or (99.5 if fine else 100.0)
+    clip = (99.5 if fine else 100.0) if percentile is None else percentile
     image = _sized(explained.pixels, side)
     drawn = overlay(image, values, signed=signed, percentile=clip)
     left = captioned(image, f"{explained.target}\nscore {explained.score:.4g}")

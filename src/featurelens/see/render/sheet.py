@@ -32,13 +32,15 @@ def sheet(
     """Pictures in rows of `columns` (default: about square), in cells as wide as the widest picture.
 
     `captions` stand under the pictures, wrapped to their width; `text` is the size of letters in pixels.
-    Raises InvalidInput for no pictures, or another number of captions.
+    Raises InvalidInput for no pictures, no columns, or another number of captions.
 
     >>> sheet([np.zeros((20, 30, 3), np.uint8)] * 2, columns=2, gap=5).shape
     (30, 75, 3)
     """
     if not pictures:
         raise InvalidInput("A sheet needs at least one picture.")
+    if columns is not None and columns < 1:
+        raise InvalidInput(f"columns={columns} must be 1 or more, or None.")
     if captions is not None:
         if len(captions) != len(pictures):
             raise InvalidInput(f"There are {len(pictures)} pictures and {len(captions)} captions.")
@@ -48,8 +50,7 @@ def sheet(
             captioned(p, c, text=text, lines=lines, width=width)
             for p, c in zip(pictures, captions, strict=True)
         ]
-    columns = columns or math.ceil(math.sqrt(len(pictures)))
-    columns = min(columns, len(pictures))
+    columns = math.ceil(math.sqrt(len(pictures))) if columns is None else min(columns, len(pictures))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights, width = [max(p.shape[0] for p in row) for row in rows], max(p.shape[1] for p in pictures)
     page = np.full((sum(heights) + gap * (len(rows) + 1), columns * (width + gap) + gap, 3), _PAPER, np.uint8)
