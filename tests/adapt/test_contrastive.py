@@ -21,7 +21,8 @@ from featurelens.adapt.learner import Learner
 from featurelens.adapt.monitor import CollapsedRun, measure
 from featurelens.adapt.pairs import ProceduralPairs
 from featurelens.adapt.pretrained import pretrained
-from featurelens.adapt.recipe import EMBEDDED, OBJECTIVES, Recipe, make_recipe, read_recipe
+from featurelens.adapt.recipe import EMBEDDED, Recipe, make_recipe, read_recipe
+from featurelens.adapt.recipe_values import OBJECTIVES
 from featurelens.adapt.sources import from_folder, procedural
 from featurelens.adapt.start import start_from
 from featurelens.errors import BackboneError, InvalidInput
@@ -233,12 +234,48 @@ def test_a_folder_of_images_is_a_source_too(tmp_path: Path) -> None:
         ('precision = "fp8"', "fp8"),
         ("phases = [[0, 64, 8]]", "phase"),
         ("= 3", "TOML"),
+        ("lr = -0.1", r"recipe's lr is -0.1; it must be a number above 0"),
+        ("lr = nan", "lr is nan"),
+        ('lr = "fast"', "lr is 'fast'"),
+        ("weight_decay = -1", "weight_decay is -1"),
+        ("temperature = 0", "temperature is 0"),
+        ("warmup = 2.5", "warmup is 2.5; it must be a whole number"),
+        ("decay = 1.5", "decay is 1.5; it must be a share"),
+        ("ema = -0.1", "ema is -0.1"),
+        ("projector = []", r"projector is \[\]"),
+        ("projector = 128", "projector is 128"),
+        ("phases = [64, 64, 8]", r"phases is \[64, 64, 8\]; .*steps, pixels, pairs"),
+        ("phases = [[5, 64, 1]]", "pairs >= 2"),
+        ("phases = [[5.0, 64, 8]]", "phases is"),
+        ("local_views = -1", "local_views is -1"),
+        ("pool = 0", "pool is 0"),
+        ("views = true", "views is True"),
+        ("chunk = 0", "chunk is 0"),
+        ("refresh = -1", "refresh is -1"),
+        ("compile = 1", "compile is 1; it must be true or false"),
+        ("mixture = { leafs = 3 }", "mixture is .*leaves"),
+        ("seed = -1", "seed is -1"),
+        ("std = [1.0, 1.0, 0.0]", "std is .*three numbers above 0"),
+        ("options = { num_classes = 3 }", "options is"),
+        ("augment = 3", "augment is 3"),
+        ("augment = { gray = 0.2 }", r"no 'augment\.gray'.*mean 'augment\.grey'"),
+        ("augment = { area = [0.9, 0.2] }", r"augment\.area is \[0.9, 0.2\]"),
+        ("augment = { area = 0.2 }", r"augment\.area is 0.2"),
+        ("augment = { flip = 2 }", r"augment\.flip is 2"),
     ],
 )
 def test_a_wrong_recipe_is_told(line: str, named: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(line)
     with pytest.raises(InvalidInput, match=named):
         read_recipe(tmp_path / "recipe.toml")
+
+
+def test_a_recipe_made_in_python_is_checked_too_and_options_of_no_network_are_told() -> None:
+    with pytest.raises(InvalidInput, match="ema is 2"):
+        replace(TINY, ema=2)
+    for options in ({"chanels": [8, 8, 8, 8]}, {"channels": "wide"}):
+        with pytest.raises(InvalidInput, match="'resnet18' cannot be made with options"):
+            Learner(replace(TINY, options=options))
 
 
 def test_the_shipped_recipe_is_sound() -> None:

@@ -11,6 +11,12 @@ from featurelens.adapt.recipe import Recipe
 from featurelens.errors import InvalidInput
 from featurelens.shapes import Float
 
+_REFUSALS = (
+    AssertionError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,
+    ZeroDivisionError,
+)  # fmt: skip
+"""What a network says of options or sizes that it does not take."""
+
 
 def mlp(*widths: int) -> nn.Sequential:
     """Linear layers with batch norm and ReLU in between."""
@@ -57,7 +63,13 @@ def _encoder(recipe: Recipe) -> nn.Module:
         raise InvalidInput(
             f"timm has no architecture '{recipe.architecture}'. 'featurelens models' lists those that it has."
         )
-    return timm.create_model(recipe.architecture, num_classes=0, **recipe.options)
+    try:
+        return timm.create_model(recipe.architecture, num_classes=0, **recipe.options)
+    except _REFUSALS as error:
+        raise InvalidInput(
+            f"timm's '{recipe.architecture}' cannot be made with options = {recipe.options} "
+            f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Change the recipe's options."
+        ) from error
 
 
 def _probed(encoder: nn.Module, recipe: Recipe) -> int:
@@ -69,7 +81,7 @@ def _probed(encoder: nn.Module, recipe: Recipe) -> int:
         for size in sizes:
             try:
                 found = encoder(torch.zeros(1, 3, size, size))
-            except (AssertionError, RuntimeError) as error:
+            except _REFUSALS as error:
                 raise InvalidInput(
                     f"'{recipe.architecture}' does not take images of {size} px "
                     f"({str(error).partition(chr(10))[0]}). Change the pixels in phases, or give it "

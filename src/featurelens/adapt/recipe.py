@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from featurelens.adapt.recipe_values import check_recipe
 from featurelens.errors import InvalidInput
 
 EMBEDDED = Path(__file__).with_name("recipes") / "embedded.toml"
 FOLDER = Path(__file__).with_name("recipes") / "folder.toml"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-OBJECTIVES = ("simclr", "vicreg", "barlow", "byol", "simsiam")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the weights of a run (on one machine and thread count, bit for bit)."""
+    """All that decides the weights of a run (on one machine and thread count, bit for bit).
+
+    Raises InvalidInput for a value that is not what RECIPE in recipe_values.py says.
+    """
 
     name: str = "embedded"
     architecture: str = "resnet18"
@@ -51,6 +54,9 @@ class Recipe:
     std: tuple[float, float, float] = STD
     result: str = "descriptor"  # or "network": the bare timm network
     input: int = 0  # pixels that the bare network takes in the end; 0: those of the last phase
+
+    def __post_init__(self) -> None:
+        check_recipe(vars(self))
 
     @property
     def steps(self) -> int:
@@ -98,25 +104,11 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def make_recipe(values: dict[str, Any]) -> Recipe:
-    """A recipe from plain values, checked."""
-    known = {item.name for item in fields(Recipe)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise InvalidInput(f"The recipe has unknown keys {unknown}. Known: {', '.join(sorted(known))}.")
-    for name in ("projector", "phases", "mean", "std"):
-        if name in values:
-            values = values | {name: tuple(tuple(v) if isinstance(v, list) else v for v in values[name])}
-    recipe = Recipe(**values)
-    if recipe.objective not in OBJECTIVES:
-        raise InvalidInput(
-            f"Unknown objective '{recipe.objective}'. Expected one of {', '.join(OBJECTIVES)}."
-        )
-    if recipe.precision not in ("auto", "fp32", "bf16"):
-        raise InvalidInput(f"Unknown precision '{recipe.precision}'. Expected 'auto', 'fp32' or 'bf16'.")
-    if recipe.result not in ("descriptor", "network"):
-        raise InvalidInput(f"Unknown result '{recipe.result}'. Expected 'descriptor' or 'network'.")
-    if not recipe.phases or any(steps < 0 or size < 1 or batch < 2 for steps, size, batch in recipe.phases):
-        raise InvalidInput(
-            "Each phase is [steps, pixels, pairs per step]: steps >= 0, pixels >= 1, pairs >= 2."
-        )
-    return recipe
+    """A recipe from plain values; raises InvalidInput for unknown keys and for values that it does not take."""
+    check_recipe(values)
+    lists = {name: _tuples(values[name]) for name in ("projector", "phases", "mean", "std") if name in values}
+    return Recipe(**(values | lists))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
