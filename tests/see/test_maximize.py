@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -350,6 +351,12 @@ def test_networks_of_any_layout(name: str, layer: str) -> None:
     assert channels.activation > first.activation
     assert channels.pixels.shape == (net.spec.fit.rows, net.spec.fit.cols, 3)
     assert class_score.alive
+
+
+def test_a_name_is_text_in_a_page_too() -> None:
+    named = replace(channel("deep", 0), name='"><script>')
+    (picture,) = maximize(small_net(), named, **FEW)
+    assert picture._repr_html_().startswith('<img alt="&quot;&gt;&lt;script&gt;" src=')
 
 
 def test_errors() -> None:

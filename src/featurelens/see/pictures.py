@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from featurelens.see.render import save, sheet
+from featurelens.see.render.inline import as_html
 from featurelens.shapes import Float32, UInt8
 
 
@@ -59,7 +57,7 @@ class Picture:
         return np.rint(self.pixels * alpha + shade * (1 - alpha)).astype(np.uint8)
 
     def _repr_html_(self) -> str:
-        return f'<img alt="{self.name}" src="data:image/png;base64,{_png(self.pixels)}">'
+        return as_html(self.pixels, self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +104,4 @@ class Maximized:
         return save(file, picture, how={**self.how, "pictures": self.figures()}, arrays=arrays)
 
     def _repr_html_(self) -> str:
-        return f'<img alt="pictures" src="data:image/png;base64,{_png(self.sheet())}">'
-
-
-def _png(pixels: np.ndarray) -> str:
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    return base64.b64encode(data.getvalue()).decode()
+        return as_html(self.sheet(), "pictures")
