@@ -11,10 +11,14 @@ import torch
 
 from featurelens import load_backbone, see
 from featurelens.backbone.torch_backbone import TorchBackbone
-from featurelens.errors import BackboneError, InvalidInput, LayerError, UnknownName
+from featurelens.errors import BackboneError, ImageError, InvalidInput, LayerError, UnknownName
+from featurelens.images.decode import decode
+from featurelens.see.class_names import class_names
 from featurelens.see.methods import METHODS
+from featurelens.see.reading import EMBEDDING
 from fixtures.drawn import drawing
 from fixtures.numpy_backbone import NumpyBackbone
+from fixtures.small_nets import small_net
 
 QUICK = {
     "integrated-gradients": {"steps": 4, "max_steps": 4},
@@ -112,6 +116,46 @@ def test_a_batch_equals_single_runs(cnn: TorchBackbone) -> None:
             assert np.allclose(found.values, alone.values, atol=1e-4 * np.abs(alone.values).max())
             assert found.target.endswith(f"class {index})")
     assert see.explain_many(cnn, []) == []
+
+
+def test_the_class_that_the_network_sees_is_found_a_few_images_at_a_time(cnn: TorchBackbone) -> None:
+    images, passes = [drawing(i, (160, 160)) for i in range(5)], []
+    handle = cnn.module.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
+    try:
+        many = see.explain_many(cnn, images, method="saliency", chunk=2)
+    finally:
+        handle.remove()
+    assert max(passes) == 2
+    seen = cnn.logits(cnn.normalize(cnn.prepare(np.stack([one.pixels for one in many])))).argmax(1).tolist()
+    assert [one.target for one in many] == [see.class_score(i, names=class_names(cnn)).name(0) for i in seen]
+
+
+def test_a_goal_is_read_from_the_network_at_rest_and_leaves_it_as_it_was() -> None:
+    resting, stirred = small_net(), small_net()
+    stirred.module.train()
+    other, x = decode(OTHER, fit=resting.spec.fit).pixels, torch.randn(2, 12)
+    before = state(stirred)
+    goals = [see.likeness(net, other).of(x, torch.arange(2)) for net in (resting, stirred)]
+    like = [see.embedding_like(net, OTHER).score({EMBEDDING: x}) for net in (resting, stirred)]
+    assert torch.equal(*goals)
+    assert torch.equal(*like)
+    assert state(stirred) == before
+
+
+def test_what_may_be_decoded_is_what_the_caller_says(cnn: TorchBackbone) -> None:
+    few = {"max_pixels": 100 * 100}
+    for reads in (
+        lambda **limit: see.feature_maps(cnn, IMAGE, "layer1", **limit),
+        lambda **limit: see.embedding_like(cnn, IMAGE, **limit),
+        lambda **limit: see.explain(cnn, IMAGE[:50, :50], target=OTHER, method="saliency", **limit),
+    ):
+        reads()
+        with pytest.raises(ImageError, match="10,000"):
+            reads(**few)
+    found = see.units([IMAGE, IMAGE[:50, :50]], cnn, "layer1", top=1, **few)
+    assert len(found.images) == 1
+    assert found.skipped[0][0] == "0"
+    assert found.max_pixels == 100 * 100
 
 
 def test_the_likeness_to_another_image_is_a_target(cnn: TorchBackbone) -> None:

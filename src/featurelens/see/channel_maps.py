@@ -13,7 +13,7 @@ import torch
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import InvalidInput, LayerError
-from featurelens.images.decode import decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
 from featurelens.see.principal import principal_colours
 from featurelens.see.reading import Reading, with_layers
 from featurelens.see.render import enlarge, heat, overlay, save, sheet
@@ -99,28 +99,43 @@ class FeatureMaps:
         return save(file, self.sheet(**options), how={**how, **options}, arrays=arrays)
 
 
-def feature_maps(backbone: Backbone, image: Any, layer: str, *, rank: str = "spread") -> FeatureMaps:
+def feature_maps(
+    backbone: Backbone,
+    image: Any,
+    layer: str,
+    *,
+    rank: str = "spread",
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> FeatureMaps:
     """What each channel of `layer` answers to `image` (path, array or PIL image), place by place.
 
     Channels are ranked by the "spread" (standard deviation over places) of what lies above zero, by "max" or
-    "mean", or stay in order ("index"). Token grids come as maps. Raises LayerError for a layer without places.
+    "mean", or stay in order ("index"). Token grids come as maps. `exact` and `max_pixels` as in `decode`. Raises
+    LayerError for a layer without places, ImageError.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
     >>> net = load_backbone("resnet18", engine="torch")  # doctest: +SKIP
     >>> feature_maps(net, "cat.jpg", "layer2").save(Path("layer2.png"))  # doctest: +SKIP
     """
-    return layer_maps(backbone, image, [layer], rank=rank)[0]
+    return layer_maps(backbone, image, [layer], rank=rank, exact=exact, max_pixels=max_pixels)[0]
 
 
 def layer_maps(
-    backbone: Backbone, image: Any, layers: list[str], *, rank: str = "spread"
+    backbone: Backbone,
+    image: Any,
+    layers: list[str],
+    *,
+    rank: str = "spread",
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> list[FeatureMaps]:
     """`feature_maps` of several layers in one pass."""
     if rank not in _STRENGTH:
         raise InvalidInput(f"rank='{rank}' must be one of: {', '.join(_STRENGTH)}.")
     net = with_layers(backbone)
     fit = net.spec.fit
-    pixels = decode(image, fit=fit).pixels
+    pixels = decode(image, fit=fit, exact=exact, max_pixels=max_pixels).pixels
     with untouched(net.module), torch.no_grad():
         read = Reading(net, layers, (fit.rows, fit.cols))(net.prepare(pixels[None]), detach=True)
     made = []

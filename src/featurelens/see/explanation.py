@@ -130,7 +130,7 @@ def explain_many(
     with untouched(network.module):
         x01 = network.prepare(pixels)
         x = network.normalize(x01)
-        goal = to_target(target, network, x)
+        goal = to_target(target, network, x, chunk=chosen["chunk"], max_pixels=max_pixels)
         quick = folded(network, x[:1]) if check or method in MANY_PASSES else network
         score = scorer(
             quick if method in MANY_PASSES else network, goal

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from featurelens.backbone.untouched import untouched
 from featurelens.errors import InvalidInput, LayerError
-from featurelens.see.reading import EMBEDDING, LOGITS
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
+from featurelens.see.reading import EMBEDDING, LOGITS, with_layers
 from featurelens.shapes import Float
 
 Outputs = Mapping[str, Tensor]
@@ -106,11 +108,17 @@ def logit(target: int) -> Objective:
     return Objective(f"logit:{target}", (LOGITS,), lambda out: _unit(out[LOGITS], target, "logit"))
 
 
-def embedding_like(backbone: Any, image: Any) -> Objective:
-    """The cosine similarity of the picture's embedding to that of an image (path, array or PIL image)."""
-    from featurelens.images.decode import decode
+def embedding_like(
+    backbone: Any, image: Any, *, exact: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Objective:
+    """The cosine similarity of the picture's embedding to that of an image (path, array or PIL image).
 
-    wanted = torch.from_numpy(backbone.embed(decode(image, fit=backbone.spec.fit).pixels[None])[0])
+    `exact` and `max_pixels` as in `decode`. The network is left as it was; InvalidInput for one that has no layers.
+    """
+    net = with_layers(backbone)
+    pixels = decode(image, fit=net.spec.fit, exact=exact, max_pixels=max_pixels).pixels
+    with untouched(net.module):
+        wanted = torch.from_numpy(net.embed(pixels[None])[0])
     if not float(wanted.norm()):
         raise InvalidInput("The embedding of this image is zero, so nothing can be like it.")
     name = getattr(image, "name", image) if isinstance(image, str) or hasattr(image, "name") else "an image"

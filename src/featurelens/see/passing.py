@@ -13,7 +13,7 @@ from featurelens.features.extract import usable_cores
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.features.sources import Source, sources
 from featurelens.images.batches import in_batches
-from featurelens.images.decode import decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
 from featurelens.images.fit import Fit
 from featurelens.shapes import UInt8
 
@@ -27,19 +27,21 @@ def batches_of(
     *,
     limit: int | None = None,
     batch_size: int = 32,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     on_progress: OnProgress | None = None,
     on_failure: Callable[[Source, str], object] | None = None,
 ) -> Iterator[tuple[list[Source], R]]:
     """The images that could be read and what `work` made of their pixels [batch, row, col, 3], batch by batch.
 
-    `images` is what `extract` takes; with `limit`, that many of them, spread evenly. `work` runs in other
-    threads, one at a time. Raises InvalidInput when there are no images.
+    `images` is what `extract` takes; with `limit`, that many of them, spread evenly; `max_pixels` as in
+    `decode`. `work` runs in other threads, one at a time. Raises InvalidInput when there are no images.
     """
     return batches_from(
         some_of(images, limit),
         fit,
         work,
         batch_size=batch_size,
+        max_pixels=max_pixels,
         on_progress=on_progress,
         on_failure=on_failure,
     )
@@ -52,6 +54,7 @@ def batches_from(
     *,
     done: int = 0,
     batch_size: int = 32,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     on_progress: OnProgress | None = None,
     on_failure: Callable[[Source, str], object] | None = None,
 ) -> Iterator[tuple[list[Source], R]]:
@@ -62,7 +65,7 @@ def batches_from(
     meter = Meter(len(listed), on_progress, done=done)
     batches: Any = in_batches(
         listed[done:],
-        lambda source: (pixels_of(source, fit), None),
+        lambda source: (pixels_of(source, fit, max_pixels=max_pixels), None),
         work,
         shape=(fit.rows, fit.cols),
         batch_size=batch_size,
@@ -98,9 +101,11 @@ def some_of(images: Any, limit: int | None, *, stamped: bool = False) -> list[So
     return [listed[i * len(listed) // limit] for i in range(limit)]
 
 
-def pixels_of(source: Source, fit: Fit) -> UInt8[np.ndarray, "row col 3"]:
+def pixels_of(
+    source: Source, fit: Fit, *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> UInt8[np.ndarray, "row col 3"]:
     """The decoded and fitted pixels; ImageError says why there are none."""
     try:
-        return decode(source.image, fit=fit).pixels
+        return decode(source.image, fit=fit, max_pixels=max_pixels).pixels
     except OSError as error:
         raise ImageError(f"cannot be read: {error.strerror or error}") from error

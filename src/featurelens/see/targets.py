@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from featurelens.backbone.nested import tensors
 from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
-from featurelens.images.decode import decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
 from featurelens.see.class_names import class_by_name, class_names
-from featurelens.see.score import Score
+from featurelens.see.score import Score, pieces
 from featurelens.shapes import UInt8
 
 Reads = Literal["logits", "embedding"]
@@ -63,7 +64,7 @@ def likeness(
     backbone: TorchBackbone, other: UInt8[np.ndarray, "row col 3"], *, name: str = "another image"
 ) -> Target:
     """The cosine similarity of the embedding to that of another image (pixels at the backbone's size)."""
-    with torch.inference_mode(False), torch.no_grad():
+    with untouched(backbone.module), torch.inference_mode(False), torch.no_grad():
         x = backbone.normalize(backbone.prepare(other[None]))
         goal = F.normalize(backbone.pool(backbone.forward_features(x)), dim=1)
     return Target(
@@ -77,22 +78,31 @@ def scalar(function: Callable[[Tensor], Tensor], *, reads: Reads = "logits", nam
     return Target(reads, lambda outputs, _: function(outputs), (known,))
 
 
-def to_target(asked: Any, backbone: TorchBackbone, x: Tensor) -> Target:
+def to_target(
+    asked: Any,
+    backbone: TorchBackbone,
+    x: Tensor,
+    *,
+    chunk: int = 16,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Target:
     """What the user gave as a target: None (the class that the network sees), a class, a function, a picture.
 
+    Of None, `chunk` images are looked at in one pass; a picture may have `max_pixels`.
     Raises BackboneError where None or a class is asked of a network without a classifier.
     """
     if isinstance(asked, Target):
         return asked
     if asked is None:
         with torch.no_grad():
-            return class_score(logits(backbone, x).argmax(1).tolist(), names=class_names(backbone))
+            seen = [logits(backbone, x[part]).argmax(1) for part in pieces(len(x), chunk)]
+        return class_score(torch.cat(seen).tolist(), names=class_names(backbone))
     if isinstance(asked, str):
         asked = class_by_name(backbone, asked)
     if isinstance(asked, int | np.integer):
         return class_score(int(asked), names=class_names(backbone))
     if isinstance(asked, np.ndarray) and asked.ndim == 3:
-        return likeness(backbone, decode(asked, fit=backbone.spec.fit).pixels)
+        return likeness(backbone, decode(asked, fit=backbone.spec.fit, max_pixels=max_pixels).pixels)
     if isinstance(asked, list | tuple) and all(isinstance(i, int | np.integer) for i in asked):
         if len(asked) != len(x):
             raise InvalidInput(f"There are {len(x)} images and {len(asked)} classes; give one for each.")

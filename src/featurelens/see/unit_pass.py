@@ -16,6 +16,7 @@ from featurelens.backbone.untouched import untouched
 from featurelens.errors import InvalidInput
 from featurelens.features.progress import OnProgress
 from featurelens.features.sources import Source
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.images.fit import Fit
 from featurelens.see.exemplars import Exemplars
 from featurelens.see.passing import batches_from, some_of
@@ -73,6 +74,7 @@ class Units:
     backbone: str
     weights: str
     fit: Fit
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __getitem__(self, layer: str) -> LayerUnits:
         for one in self.layers:
@@ -96,14 +98,16 @@ def units(
     bins: int = 32,
     limit: int | None = None,
     batch_size: int = 32,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     store: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Units:
     """Find, for each channel of `layers`, the `top` images that drive it most, where, and how often it answers.
 
     One pass over `images` (what `extract` takes; with `limit` that many of them, spread evenly), which ends at
-    the last layer. Files that cannot be read are listed with their reason. With `store`, a folder, a run that
-    was stopped or killed goes on where it was, and a finished one is read. The network is left as it was.
+    the last layer. Files that cannot be read, or have more than `max_pixels`, are listed with their reason. With
+    `store`, a folder, a run that was stopped or killed goes on where it was, and a finished one is read. The
+    network is left as it was.
     Raises LayerError, InvalidInput.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
@@ -127,6 +131,7 @@ def units(
             "top": top,
             "bins": bins,
             "batch": batch_size,
+            "max_pixels": max_pixels,
         }
         keep = UnitStore(Path(store), about, listed)
         done, seen, skipped = keep.load(kept)
@@ -143,6 +148,7 @@ def units(
             work,
             done=done,
             batch_size=batch_size,
+            max_pixels=max_pixels,
             on_progress=on_progress,
             on_failure=lambda source, reason: skipped.append((source.id, reason)),
         ):
@@ -159,7 +165,7 @@ def units(
     if not seen:
         raise InvalidInput(f"None of the {len(skipped)} images could be read; the first: {skipped[0][1]}.")
     made = tuple(_layer(name, *parts) for name, parts in kept.items())
-    return Units(made, tuple(seen), tuple(skipped), net.spec.name, net.spec.fingerprint, fit)
+    return Units(made, tuple(seen), tuple(skipped), net.spec.name, net.spec.fingerprint, fit, max_pixels)
 
 
 class Positive:

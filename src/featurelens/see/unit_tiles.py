@@ -51,7 +51,8 @@ class Tiles:
 
     def _decoded(self, image: int) -> UInt8[np.ndarray, "row col 3"]:
         try:
-            pixels = pixels_of(self._units.images[image], self._units.fit)
+            one, units = self._units.images[image], self._units
+            pixels = pixels_of(one, units.fit, max_pixels=units.max_pixels)
         except ImageError:  # it was there during the pass
             return np.full((self._side, self._side, 3), 200, np.uint8)
         resized = Image.fromarray(pixels).resize((self._side, self._side), Image.Resampling.LANCZOS)
