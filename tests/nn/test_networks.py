@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from timm.layers.cbam import LightChannelAttn
 
 from featurelens.backbone import load_backbone
 from featurelens.backbone.to_onnx import export_bundle
@@ -16,8 +18,10 @@ from featurelens.errors import BackboneError, InvalidInput, UnknownName
 from featurelens.nn import (
     AttentionClassifier,
     AttentionHead,
+    ChannelAttention,
     EfficientNet,
     PatchEmbedding,
+    SqueezeExcitation,
     VisionTransformer,
     as_backbone,
     export_to,
@@ -70,6 +74,67 @@ def test_a_network_equals_its_peer_with_copied_weights(peer: str) -> None:
         assert (ours(x) - expected).abs().max() > 1e-4 * expected.abs().max()
         export_to(ours, theirs)
         assert (ours(x) - theirs(x)).abs().max() <= 1e-5 * theirs(x).abs().max().clamp(min=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "make_theirs", "said"),
+    [
+        (
+            EfficientNet,
+            lambda: timm.create_model("tf_efficientnet_b0"),
+            r"The eps of its norms is \[0.001\], here \[1e-05\]",
+        ),
+        (
+            lambda: EfficientNet(eps=1e-3),
+            lambda: timm.create_model("tf_efficientnet_b0"),  # pads as TensorFlow does
+            "another padding",
+        ),
+        (
+            lambda: VisionTransformer(**SMALL | {"heads": 6}),
+            lambda: timm.models.VisionTransformer(
+                img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=5
+            ),
+            "number of heads",
+        ),
+        (lambda: ChannelAttention(16, 4), lambda: LightChannelAttn(16, rd_channels=4), "way of pooling"),
+        (
+            lambda: SqueezeExcitation(16, 4),
+            lambda: timm.layers.SEModule(16, rd_channels=4, gate_layer="hard_sigmoid"),
+            "activation",
+        ),
+        (
+            lambda: PatchEmbedding(16, 4, 48),
+            lambda: timm.layers.PatchEmbed(16, 4, 3, 48, strict_img_size=False),
+            "",
+        ),
+    ],
+    ids=["eps", "padding", "heads", "light", "gate", "equal"],
+)
+def test_what_no_weight_tells_is_compared_before_weights_are_exchanged(make, make_theirs, said: str) -> None:
+    ours, theirs = make().eval(), make_theirs().eval()
+    before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    for exchange in (load_from, export_to):
+        if not said:
+            exchange(ours, theirs)
+            continue
+        with pytest.raises(InvalidInput, match=said):
+            exchange(ours, theirs)
+        assert all(torch.equal(before[name], tensor) for name, tensor in ours.state_dict().items())
+
+
+def test_batch_norms_of_torchvisions_large_ones_are_met_by_eps() -> None:
+    norm = partial(torch.nn.BatchNorm2d, eps=1e-3)
+    config, last = torchvision.models.efficientnet._efficientnet_conf(
+        "efficientnet_b5", width_mult=0.5, depth_mult=0.4
+    )
+    theirs = torchvision.models.EfficientNet(config, 0.4, last_channel=last, norm_layer=norm, num_classes=5)
+    theirs = stirred(theirs)
+    ours = EfficientNet(width=0.5, depth=0.4, classes=5, eps=1e-3).eval()
+    load_from(ours, theirs)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        wanted = theirs(x)
+        assert (ours(x) - wanted).abs().max() <= 1e-5 * wanted.abs().max().clamp(min=1)
 
 
 @pytest.mark.parametrize(

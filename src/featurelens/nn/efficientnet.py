@@ -72,6 +72,7 @@ class EfficientNet(nn.Module):
 
     EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, Tan & Le 2019. The default is B0
     (5,288,548 parameters); `scaled("b3")` makes the others. `width` and `depth` scale channels and blocks together.
+    `eps` is that of the batch norms: 1e-5 as timm has it, 1e-3 for torchvision's b5, b6 and b7.
 
     >>> import torch
     >>> net = EfficientNet(width=0.25, depth=0.3, classes=5)
@@ -88,11 +89,11 @@ class EfficientNet(nn.Module):
 
     def __init__(
         self, *, width: float = 1.0, depth: float = 1.0, classes: int = 1000, dropout: float = 0.2,
-        drop: float = 0.2,
+        drop: float = 0.2, eps: float = 1e-5,
     ) -> None:  # fmt: skip
         super().__init__()
         channels = scaled_channels(STEM, width)
-        self.stem = convolution(3, channels, 3, stride=2)
+        self.stem = convolution(3, channels, 3, stride=2, eps=eps)
         repeats = [math.ceil(stage.repeats * depth) for stage in STAGES]
         self.stages, done = nn.Sequential(), 0
         for stage, count in zip(STAGES, repeats, strict=True):
@@ -101,23 +102,23 @@ class EfficientNet(nn.Module):
                 blocks.append(
                     MBConv(
                         channels, out, kernel=stage.kernel, stride=stage.stride if n == 0 else 1,
-                        widen=stage.widen, drop=drop * done / sum(repeats),
+                        widen=stage.widen, drop=drop * done / sum(repeats), eps=eps,
                     )
                 )  # fmt: skip
                 channels, done = out, done + 1
             self.stages.append(blocks)
         last = scaled_channels(LAST, width)
-        self.last = convolution(channels, last, 1)
+        self.last = convolution(channels, last, 1, eps=eps)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(last, classes) if classes else nn.Identity()
 
     @classmethod
-    def scaled(cls, name: str, *, classes: int = 1000) -> EfficientNet:
+    def scaled(cls, name: str, *, classes: int = 1000, eps: float = 1e-5) -> EfficientNet:
         """B0 to B7 of the paper; UnknownName for others. `SCALES[name].size` is the size they were meant for."""
         if name not in SCALES:
             raise unknown("EfficientNet", name, SCALES)
         scale = SCALES[name]
-        return cls(width=scale.width, depth=scale.depth, classes=classes, dropout=scale.dropout)
+        return cls(width=scale.width, depth=scale.depth, classes=classes, dropout=scale.dropout, eps=eps)
 
     def features(
         self, x: Float[Tensor, "batch 3 row col"]

@@ -11,12 +11,19 @@ from featurelens.shapes import Float
 
 
 def convolution(
-    channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1, active: bool = True
+    channels: int,
+    out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    active: bool = True,
+    eps: float = 1e-5,
 ) -> nn.Sequential:
     """Convolution without bias, batch norm, and SiLU if `active`."""
     layers: list[nn.Module] = [
         nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out),
+        nn.BatchNorm2d(out, eps=eps),
     ]
     return nn.Sequential(*layers, *([nn.SiLU()] if active else []))
 
@@ -33,14 +40,22 @@ class MBConv(nn.Module):
     """
 
     def __init__(
-        self, channels: int, out: int, *, kernel: int = 3, stride: int = 1, widen: int = 6, drop: float = 0.0
+        self,
+        channels: int,
+        out: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        widen: int = 6,
+        drop: float = 0.0,
+        eps: float = 1e-5,
     ) -> None:
         super().__init__()
         wide = channels * widen
-        self.widen = convolution(channels, wide, 1) if widen != 1 else None
-        self.depthwise = convolution(wide, wide, kernel, stride=stride, groups=wide)
+        self.widen = convolution(channels, wide, 1, eps=eps) if widen != 1 else None
+        self.depthwise = convolution(wide, wide, kernel, stride=stride, groups=wide, eps=eps)
         self.squeeze = SqueezeExcitation(wide, max(1, channels // 4), activation=nn.SiLU)
-        self.narrow = convolution(wide, out, 1, active=False)
+        self.narrow = convolution(wide, out, 1, active=False, eps=eps)
         self.drop, self.added = drop, stride == 1 and channels == out
 
     @property
