@@ -253,6 +253,20 @@ def test_too_little_memory_suggests_a_batch_that_learns_the_same() -> None:
         raise RuntimeError("shape")
 
 
+def test_a_command_that_cannot_accumulate_is_not_told_to() -> None:
+    assert smaller_batch(32, None).startswith("Give --batch-size 16: ")
+    assert "accumulate" not in smaller_batch(32, None) + smaller_batch(2, None)
+    assert "smaller network" in smaller_batch(2, None)
+
+
+def test_a_report_without_test_images_is_refused_before_any_work(tmp_path: Path) -> None:
+    words = ["tune", str(tmp_path), "--split", "none", "--report"]
+    command = [Path(sys.executable).with_name("featurelens"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "--split" in done.stderr
+
+
 def test_early_stopping_keeps_the_best_epoch(small: TorchBackbone, photos: Path) -> None:
     tuned = finetune(photos, small, replace(QUICK, epochs=40, patience=2, lr=0.05))
     assert len(tuned.history) < 40
@@ -267,6 +281,15 @@ def test_the_rate_test_finds_a_rate_and_changes_nothing(small: TorchBackbone, ph
     assert 1e-6 < found.suggested < 0.5
     assert len(found.rates) == len(found.losses)
     assert all(torch.equal(v, before[k]) for k, v in course.module.state_dict().items())
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_rate(course, replace(QUICK, plan="last"), steps=30, on_step=stop)
+    assert all(torch.equal(v, before[k]) for k, v in course.module.state_dict().items())
+    assert not any(part.training for part in course.module.modules())
 
 
 def test_a_backbone_that_cannot_learn_is_told(photos: Path) -> None:

@@ -118,6 +118,16 @@ def test_views_cut_and_mirror_and_can_do_nothing() -> None:
     assert a.max() <= 1
 
 
+@pytest.mark.parametrize("area", [0.5, 0.9, 0.99, 1.0])
+def test_a_view_shows_at_least_the_share_that_was_asked_for(area: float) -> None:
+    """An image whose colours are its coordinates: how far they range in a view is how much of it is seen."""
+    side = (torch.arange(64) + 0.5) / 64
+    place = torch.stack((side.expand(64, 64), side[:, None].expand(64, 64), torch.zeros(64, 64)))
+    views = random_views(place.expand(80, 3, 64, 64), torch.Generator().manual_seed(0), area=area)
+    wide, high = ((v.amax((1, 2)) - v.amin((1, 2))) * 64 / 63 for v in (views[:, 0], views[:, 1]))
+    assert (wide * high).min() >= area - 0.02
+
+
 def test_the_rate_rises_and_falls_as_torchs_schedulers_say() -> None:
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1.0)

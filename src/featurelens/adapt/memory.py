@@ -33,12 +33,15 @@ def enough_memory(batch: int, advice: str) -> Iterator[None]:
         raise OutOfMemory(f"There is not enough memory for a batch of {batch} images. {advice}") from error
 
 
-def smaller_batch(batch_size: int, accumulate: int) -> str:
-    """What to give for about half the memory, so that each step still sees as many images.
+def smaller_batch(batch_size: int, accumulate: int | None) -> str:
+    """What to give for about half the memory, so that each step still sees as many images (None: it cannot accumulate).
 
     >>> smaller_batch(32, 1).split(":")[0]
     'Give --batch-size 16 --accumulate 2'
     """
+    if accumulate is None:
+        least = "" if batch_size > 3 else " Or give a smaller network, or --depth features."
+        return f"Give --batch-size {max(2, batch_size // 2)}: it needs about half the memory.{least}"
     if batch_size == 1:
         return "Even one image is too much: give a smaller network, or the plan 'frozen' or 'last' with fewer stages."
     return (

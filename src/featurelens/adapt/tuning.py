@@ -19,7 +19,7 @@ _CHOICES = {
 }
 _AT_LEAST = {
     "stages": 1, "epochs": 1, "head_epochs": 0, "unfreeze_every": 1, "batch_size": 1, "accumulate": 1, "rank": 1,
-    "patience": 0, "mixup": 0, "cutmix": 0, "weight_decay": 0, "clip": 0, "alpha": 0,
+    "patience": 0, "seed": 0, "mixup": 0, "cutmix": 0, "weight_decay": 0, "clip": 0, "alpha": 0,
 }  # fmt: skip
 _SHARES = ("warmup", "smoothing", "ema", "flip", "area", "momentum")
 

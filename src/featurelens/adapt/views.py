@@ -23,7 +23,8 @@ def random_views(
         return x01
     draw = torch.rand(5, len(x01), generator=source)
     share = area + (1 - area) * draw[0]
-    ratio = torch.exp((2 * draw[1] - 1) * 0.2877) if area < 1 else torch.ones(len(x01))
+    longest = -share.log().clamp(min=-0.2877)  # 4:3, or less where a side would be longer than the image's
+    ratio = torch.exp((2 * draw[1] - 1) * longest)
     wide, high = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
     x, y = (2 * draw[2] - 1) * (1 - wide), (2 * draw[3] - 1) * (1 - high)
     mirror = torch.where(draw[4] < flip, -1.0, 1.0)

@@ -106,6 +106,11 @@ def tune(
     from featurelens.backbone import load_backbone
     from featurelens.cli import tuning_run as run
 
+    if report and split == "none":
+        raise typer.BadParameter(
+            "none keeps no image for testing, on which --report would measure what changed; leave one of them out",
+            param_hint="--split",
+        )
     tuning: Tuning = Tuning(**{name: given[name] for name in Tuning.__dataclass_fields__})
     net = load_backbone(
         backbone, engine="torch", device=device, pretrained=pretrained, weights=weights, say=say

@@ -92,7 +92,7 @@ def teach(
     steps = max(len(domains.teach), len(domains.known)) // size
     total = tuning.epochs * steps
     history: list[Checkpoint] = []
-    with own_chance(device), enough_memory(2 * size, smaller_batch(tuning.batch_size, 1)):
+    with own_chance(device), enough_memory(2 * size, smaller_batch(size, None)):
         torch.manual_seed(tuning.seed)
         critic = Critic(both.dim).to(device) if method == "dann" else None
         groups = plan.param_groups(module)
