@@ -113,10 +113,14 @@ def _first(output: Any) -> Tensor:
 
 
 def _why(ours: nn.Module, theirs: nn.Module) -> str:
-    here, there = ({m.eps for m in net.modules() if hasattr(m, "eps")} for net in (ours, theirs))
+    here, there = (_eps(net) for net in (ours, theirs))
     if here != there:
         return f"The eps of its norms is {sorted(there)}, here {sorted(here)}; where ours takes eps=, give it the same."
     return "Its eps are the same, so it has another padding, stride, activation, number of heads or way of pooling."
+
+
+def _eps(net: nn.Module) -> set[float]:
+    return {float(vars(m)["eps"]) for m in net.modules() if "eps" in vars(m)}
 
 
 def _renamed(name: str, rules: Rules) -> str:
