@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.metrics import silhouette_samples as sklearn_silhouette
 from sklearn.metrics.pairwise import cosine_distances
 
+from featurelens.assess.arrays import unit
 from featurelens.assess.distances import class_distances
 from featurelens.assess.retrieval import retrieval
 from featurelens.assess.silhouette import silhouette
@@ -197,3 +198,11 @@ def test_wrong_input_says_what_to_do():
         silhouette(np.eye(3), ["a", "b"])
     with pytest.raises(InvalidInput, match="row 1"):
         silhouette(np.array([[1.0], [np.nan], [2.0]]), ["a", "a", "b"])
+
+
+def test_no_results_are_no_precision_and_tiny_rows_have_a_direction():
+    rows = np.array([[3.0, 4.0], [4.0, 3.0], [0.0, 1.0]], np.float32)
+    with pytest.raises(InvalidInput, match=r"ks=\(0,\): each k"):
+        retrieval(rows, ["a", "a", "b"], ks=(0,))
+    tiny = rows * np.float32(1e-25)  # squares are zero in float32
+    np.testing.assert_allclose(unit(tiny, np.float32), unit(rows, np.float32), rtol=1e-6)

@@ -78,6 +78,10 @@ def check_table(features: Float[np.ndarray, "n d"], *, name: str = "features") -
 def unit(features: Float[np.ndarray, "n d"], dtype: type = np.float64) -> Float[np.ndarray, "n d"]:
     """Rows scaled to length one; a row of zeros stays zero, as scikit-learn's `normalize` does."""
     rows = checked(features).astype(dtype)
+    # by its largest value first: the squares of values below 1e-19 would be none in float32
+    largest = np.abs(rows).max(axis=1, initial=0)
+    largest[largest == 0] = 1
+    rows /= largest[:, None]
     length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     length[length == 0] = 1
     rows /= length[:, None]

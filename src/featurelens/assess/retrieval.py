@@ -15,6 +15,7 @@ from featurelens.assess.interval import (
 )
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
+from featurelens.errors import InvalidInput
 from featurelens.shapes import Float, Float64, Int64
 
 _PROTOCOL = "every image with another of its class is a query against all other labelled images, by cosine"
@@ -33,6 +34,8 @@ def retrieval(
     >>> retrieval(rows, ["a", "a", "b", "b"], ks=(1,))["mAP"].value
     1.0
     """
+    if any(k < 1 for k in ks):
+        raise InvalidInput(f"ks={tuple(ks)}: each k is how many results are looked at, 1 or more.")
     classes = encode(labels, len(features))
     known = np.flatnonzero(classes.known)
     codes, counts = classes.codes[known], classes.counts
