@@ -236,3 +236,27 @@ def test_a_gallery_made_anew_is_not_written_by_one_that_was_opened_before(tmp_pa
             old.add(Features(("given",), before.vectors[:1], old.spec))
         assert np.array_equal(new.features().vectors, before.vectors)
     old.close()
+
+
+def test_images_that_another_process_has_moved_are_not_moved_back(photos, tmp_path):
+    at, moved = tmp_path / "gallery", tmp_path / "moved"
+    with filled(photos, at=at) as stale:
+        photos.rename(moved)
+        with Gallery.open(at, backbone=NumpyBackbone(), images=moved) as gallery:
+            gallery.update()
+        with pytest.raises(GalleryError, match=r"were moved to .*moved.* Open it again"):
+            stale.update()
+    with Gallery.open(at) as gallery:
+        assert gallery.images_folder == moved
+
+
+def test_a_move_of_the_images_that_comes_to_nothing_is_not_remembered(photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    filled(photos, at=tmp_path / "gallery").close()
+    with (
+        Gallery.open(tmp_path / "gallery", backbone=NumpyBackbone(), images=tmp_path / "empty") as gallery,
+        pytest.raises(GalleryError, match="Nothing was changed"),
+    ):
+        gallery.update()
+    with Gallery.open(tmp_path / "gallery") as gallery:
+        assert gallery.images_folder == photos

@@ -39,6 +39,7 @@ class FolderStore:
             self._reader = Reader(folder)
             try:
                 self.settings: Settings = read_settings(self._reader.connection, folder)
+                self._opened = self.settings
             except BaseException:
                 self._reader.close()
                 raise
@@ -78,7 +79,8 @@ class FolderStore:
 
     def update(self, backbone: Backbone, *, retry_skipped: bool, **options: Any) -> UpdateReport:
         """One update by the one process that may write."""
-        return update_gallery(self.folder, self.settings, backbone, retry_skipped=retry_skipped, **options)
+        options |= {"opened": self._opened, "retry_skipped": retry_skipped}
+        return update_gallery(self.folder, self.settings, backbone, **options)
 
     def add(self, features: Features, *, optimize: bool) -> None:
         """Given vectors, in place of any of the same names."""

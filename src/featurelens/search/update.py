@@ -21,7 +21,7 @@ from featurelens.search.content import Content, KnownContent, NotDecoded, Pictur
 from featurelens.search.ledger import Ledger, Work
 from featurelens.search.plan import Plan
 from featurelens.search.rows import count
-from featurelens.search.settings import Settings
+from featurelens.search.settings import Settings, write_settings
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class Updater:
         self._plan.make(self._settings.images, own=own, label_of=label_of, again=retry_skipped)
         meter = Meter(self._plan.todo, self._on_progress)
         with self._ledger.transaction():
+            write_settings(self._ledger.connection, own, self._settings)  # the images may lie elsewhere now
             self._plan.relabel()
         self._embed(self._plan.work(), meter, _Known(self._reader, decoded_only=retry_skipped))
         again, self._again = self._again, []

@@ -15,11 +15,11 @@ from featurelens.features.lock import WriterLock
 from featurelens.features.progress import OnProgress
 from featurelens.features.table import Features
 from featurelens.search.failures import explained
-from featurelens.search.ledger import Ledger, transaction
+from featurelens.search.ledger import Ledger
 from featurelens.search.place import LOCK
 from featurelens.search.rows import storable
 from featurelens.search.schema import connect_reader, connect_writer
-from featurelens.search.settings import Settings, read_settings, write_settings
+from featurelens.search.settings import Settings, read_settings
 from featurelens.search.update import Updater, UpdateReport
 from featurelens.search.upkeep import write_caches
 
@@ -38,17 +38,21 @@ def update_gallery(
     settings: Settings,
     backbone: Backbone,
     *,
+    opened: Settings,
     batch_size: int,
     workers: int,
     labels: bool,
     retry_skipped: bool,
     on_progress: OnProgress | None,
 ) -> UpdateReport:
-    """One update, then the caches if they have fallen behind."""
+    """One update, then the caches if they have fallen behind; `opened` are the settings before a move of the images."""
     with writing(folder) as connection:
-        if _unreplaced(connection, folder, settings) != settings:  # the folder of images lies elsewhere now
-            with transaction(connection, "IMMEDIATE"):
-                write_settings(connection, folder, settings)
+        held = _unreplaced(connection, folder, settings)
+        if held.images not in (opened.images, settings.images):
+            raise GalleryError(
+                f"The images of the gallery in {folder} were moved to {held.images} since it was opened here, from "
+                f"{opened.images}; nothing was changed. Open it again."
+            )
         known, _ = connect_reader(folder)
         with closing(known):
             updater = Updater(
