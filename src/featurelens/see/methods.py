@@ -157,12 +157,12 @@ def settings(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _whole(value: Any, low: int = -(2**63), high: int = 2**64) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and low <= value < high
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(low <= value < high)
 
 
 def _size(value: Any) -> bool:
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return number and 0 <= value < math.inf
+    return number and bool(0 <= value < math.inf)
 
 
 def _count(value: Any) -> bool:
