@@ -10,6 +10,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from featurelens.errors import GalleryError
 from featurelens.features import Features
 from featurelens.search import Gallery, cache
 from featurelens.search import nearest as nearest_module
@@ -175,6 +176,13 @@ def test_a_failed_write_leaves_the_old_cache(folder, monkeypatch):
         assert {hit.name for hit in gallery.search(QUERY, k=840)} >= {hit.name for hit in right}
     assert not list(folder.glob("*.tmp"))
     assert len(list(folder.glob("*.bin"))) == 2
+    with Gallery.open(folder, backbone=NumpyBackbone(dim=DIM)) as gallery:
+        (note,) = gallery.update().notes
+        assert "could not be written" in note
+        assert "No space left on device" in note
+        assert "Nothing is lost" in note
+        with pytest.raises(GalleryError, match="is full"):
+            gallery.optimize()
 
 
 def test_a_reader_goes_over_to_caches_that_another_process_has_written(folder):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.features.extract import usable_cores
 from featurelens.features.table import Features
 from featurelens.search import rows
 from featurelens.search.failures import explained
@@ -24,7 +25,8 @@ from featurelens.search.settings import Settings, new_epoch, read_settings
 from featurelens.search.store import Images, one_folder
 from featurelens.search.thumbnails import Original, original_of
 from featurelens.search.update import UpdateReport
-from featurelens.search.writing import add_vectors, update_gallery, upkeep, writing
+from featurelens.search.upkeep import write_caches
+from featurelens.search.writing import add_vectors, update_gallery, writing
 from featurelens.shapes import Float32
 
 
@@ -89,7 +91,8 @@ class FolderStore:
     def optimize(self) -> list[str]:
         """Write the cache files anew as far as anything has changed."""
         with writing(self.folder) as connection:
-            return upkeep(connection, self.folder, self.settings, always=True)
+            dim, epoch = self.settings.spec.dim, self.settings.epoch
+            return write_caches(connection, self.folder, dim, epoch, threads=usable_cores(), always=True)
 
     def stored_vector(self, query: Query) -> Float32[np.ndarray, " dim"] | None:
         """The vector of a query that is one, or an unchanged image of the gallery."""

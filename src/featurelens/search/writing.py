@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from featurelens.backbone.protocol import Backbone
@@ -67,8 +68,8 @@ def update_gallery(
             notes: list[str] = []
             label_of = Labels(settings.images, on_error=notes.append) if labels else None
             report = updater.run(own=folder, label_of=label_of, retry_skipped=retry_skipped, notes=notes)
-        upkeep(connection, folder, settings)
-    return report
+        hindered = upkeep(connection, folder, settings)
+    return replace(report, notes=(*report.notes, *hindered))
 
 
 def add_vectors(folder: Path, settings: Settings, features: Features, *, optimize: bool) -> None:
@@ -96,15 +97,14 @@ def _unreplaced(connection: sqlite3.Connection, folder: Path, settings: Settings
     return held
 
 
-def upkeep(
-    connection: sqlite3.Connection, folder: Path, settings: Settings, *, always: bool = False
-) -> list[str]:
-    """Write the caches that have fallen behind; a disk too full for them takes nothing from the gallery."""
+def upkeep(connection: sqlite3.Connection, folder: Path, settings: Settings) -> list[str]:
+    """Write the caches that have fallen behind; what hinders that comes back as a note, since nothing is lost by it."""
     try:
-        return write_caches(
-            connection, folder, settings.spec.dim, settings.epoch, threads=usable_cores(), always=always
-        )
-    except OSError:
-        if always:
-            raise
-        return []
+        write_caches(connection, folder, settings.spec.dim, settings.epoch, threads=usable_cores())
+    except (OSError, sqlite3.OperationalError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        return [
+            f"The files that make searching fast could not be written in {folder} ({why}). Nothing is lost: all images "
+            "are found, only slower. The next update tries again."
+        ]
+    return []
