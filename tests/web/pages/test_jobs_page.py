@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from featurelens.web import work
 from featurelens.web.app import make_app
+from featurelens.web.jobs import Job, Jobs
+from featurelens.web.problems import not_found
 from fixtures.serving import serving
 from fixtures.watched import watched
 
@@ -73,6 +75,25 @@ def test_many_tabs_open_while_something_runs(browser: Browser, stalled: str, hel
         for tab in tabs:
             expect(tab.locator("#running")).to_be_hidden()
         expect(page.locator("#jobs .chip").first).to_have_text("done")
+
+
+def test_a_job_that_the_service_no_longer_knows_is_asked_for_no_more(
+    browser: Browser, stalled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgotten(self: Jobs, one: str) -> Job:
+        raise not_found("There is no such job.")
+
+    with watched(browser, stalled) as (page, faults):
+        page.goto("/jobs")
+        page.get_by_role("button", name=KINDS[0]).click()
+        expect(page.locator("#jobs .job")).to_contain_text("1 of 4")
+        monkeypatch.setattr(Jobs, "get", forgotten)  # as after the service was started anew
+        expect(page.locator("#jobs .chip")).to_have_text("failed")
+        expect(page.locator("#jobs .last")).to_contain_text("started anew")
+        asked = looks(page)
+        page.wait_for_timeout(2500)
+        assert not asked
+        faults.allow("404")
 
 
 def test_a_page_that_is_not_seen_does_not_ask(browser: Browser, stalled: str) -> None:

@@ -5,6 +5,7 @@ import { count, duration } from "./format.js";
 const NAMES = { index: "Indexing", assess: "Assessing", layout: "Laying out the map", duplicates: "Looking for duplicates", units: "Looking at units", concepts: "Learning concepts" };
 const EVERY = 1000; // milliseconds from an answer to the next look
 const SOON = 200; // the first look: much is done at once
+const LOST = "The service was started anew meanwhile. What was finished is kept; start it again to go on.";
 const FINAL = new Set(["done", "failed", "cancelled"]);
 
 export const jobName = (kind) => NAMES[kind] || kind;
@@ -27,23 +28,21 @@ export async function startJob(kind, options = {}) {
  * The job is asked for again and again, while the page is seen: a stream of events would hold one of the six
  * connections that a browser has for all pages of the service together.
  */
-export function follow(id, onchange, onend = () => {}) {
+export function follow(job, onchange, onend = () => {}) {
+  let last = job;
   let timer = 0;
   let going = true;
   const stop = () => { going = false; clearTimeout(timer); document.removeEventListener("visibilitychange", seen); };
   const next = (wait) => { clearTimeout(timer); if (going && !document.hidden) timer = setTimeout(look, wait); };
   const seen = () => next(0);
   async function look() {
-    const job = await get(`/jobs/${id}`).catch(() => null);   // no answer now, perhaps the next time
+    // A service that was started anew knows nothing of the job; where none answers now, perhaps one does the next time.
+    last = await get(`/jobs/${job.id}`).catch((error) => (error.status === 404 ? { ...last, state: "failed", message: LOST } : last));
     if (!going) return;
-    if (job && isOver(job)) {
-      stop();
-      onchange(job);
-      onend(job);
-      return;
-    }
-    if (job) onchange(job);
-    next(EVERY);
+    if (isOver(last)) stop();
+    onchange(last);
+    if (isOver(last)) onend(last);
+    else next(EVERY);
   }
   document.addEventListener("visibilitychange", seen);
   next(SOON);

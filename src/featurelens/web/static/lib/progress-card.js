@@ -11,7 +11,7 @@ export function progressCard(job, { onend = () => {}, tag = "div" } = {}) {
   const card = el(tag, { class: "card job" });
   draw(card, job);
   if (isOver(job)) return card;
-  const stop = follow(job.id, (now) => (card.isConnected ? draw(card, now) : stop()), (last) => { if (card.isConnected) onend(last); });
+  const stop = follow(job, (now) => (card.isConnected ? draw(card, now) : stop()), (last) => { if (card.isConnected) onend(last); });
   return card;
 }
 

@@ -111,7 +111,7 @@ export function showRunning(job) {
     $(".text", pill).textContent = progressText(now, true);
   };
   draw(job);
-  follow(job.id, draw, (last) => {
+  follow(job, draw, (last) => {
     pill.hidden = true;
     document.dispatchEvent(new CustomEvent("job-ended", { detail: last }));
   });

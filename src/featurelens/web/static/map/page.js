@@ -151,7 +151,7 @@ async function better() {
   improving = true;
   try {
     const job = await startJob("layout");
-    follow(job.id, (now) => { $("#how").textContent = `Principal components. ${progressText(now)}`; }, (last) => { if (last.state === "done") load(); else $("#how").textContent = "Principal components."; });
+    follow(job, (now) => { $("#how").textContent = `Principal components. ${progressText(now)}`; }, (last) => { if (last.state === "done") load(); else $("#how").textContent = "Principal components."; });
   } catch (error) {
     $("#how").textContent = `Principal components. ${error.message}`;
   }
