@@ -109,8 +109,8 @@ def real_recall(name: str | None, copies: int) -> dict[str, object]:
     queries = np.ascontiguousarray(rows[:: max(1, len(rows) // 500)])
     exact, _ = exact_nearest(snapshot, queries, 10)
     with tempfile.TemporaryDirectory() as folder:
-        hnsw.write_graph(Path(folder), rows.shape[1], snapshot, threads=os.cpu_count() or 1)
-        graph = hnsw.open_graph(Path(folder), rows.shape[1], "real")
+        entry = hnsw.write_graph(Path(folder), rows.shape[1], snapshot, threads=os.cpu_count() or 1)
+        graph = hnsw.open_graph(Path(folder), entry)
         assert graph is not None
         found = [through_graph(graph, snapshot, query, 10)[0] for query in queries]
     shared = [len(set(a.tolist()) & set(b.tolist())) for a, b in zip(found, exact, strict=True)]

@@ -166,3 +166,10 @@ def test_what_follows_the_last_stage_that_timm_names_learns_with_it(name: str) -
 def _place(module: nn.Module) -> str:
     (place,) = (n for n, part in module.named_modules() if part is module.get_classifier())  # pyright: ignore
     return place
+
+
+@pytest.mark.parametrize("name", ["dla34", "crossvit_9_240"])
+def test_a_head_that_is_no_layer_on_the_embedding_is_refused_in_words(name: str) -> None:
+    """A convolution (DLA) and a head per branch (CrossViT)."""
+    with pytest.raises(BackboneError, match="not made from its embedding by one layer"):
+        with_classes(network(name, {"dla34": 32}.get(name, 240)), 3)

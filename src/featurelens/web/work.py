@@ -86,6 +86,7 @@ def units(service: Service, report: Report) -> dict[str, Any]:
         network,
         layers,
         store=store,
+        max_pixels=service.gallery.settings.max_pixels,
         on_progress=lambda now: report(now.done, now.total),
     )
     service.results.units = found

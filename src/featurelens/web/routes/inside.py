@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from featurelens.web.explaining import has_gradients, lab_is_there, last_map
 from featurelens.web.pictures import png
 from featurelens.web.problems import not_found
-from featurelens.web.queries import pixels_of, source_of
+from featurelens.web.queries import pixels_of, reading_of, source_of
 from featurelens.web.service import Served, Service
 from featurelens.web.shown import ShownHit, problems, shown
 
@@ -181,7 +181,8 @@ def _maps(service: Service, one: int) -> dict[str, FeatureMaps]:
         from featurelens.see.channel_maps import layer_maps
         from featurelens.see.depths import stage_layers
 
-        return {found.layer: found for found in layer_maps(network, image, stage_layers(network))}
+        found = layer_maps(network, image, stage_layers(network), **reading_of(service))
+        return {one.layer: one for one in found}
 
     return service.lab.use(("layers", one), work)
 
