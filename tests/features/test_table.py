@@ -147,6 +147,20 @@ def test_npy_without_its_description_is_normalised_and_numbered(tmp_path):
     np.testing.assert_array_equal(read.vectors, [[0, 1], [1, 0]])
 
 
+def test_a_json_of_somebody_else_beside_the_vectors_is_refused(tmp_path):
+    np.save(tmp_path / "raw.npy", np.array([[0, 2.0], [3, 0]]))
+    for text in ('{"boxes": []}', "[1, 2]", "not json"):
+        (tmp_path / "raw.json").write_text(text)
+        with pytest.raises(InvalidInput, match=r"raw\.json is not what Features.to_npy writes"):
+            Features.from_npy(tmp_path / "raw.npy")
+
+
+def test_a_missing_label_of_a_table_is_no_class_of_its_own(tmp_path):
+    frame = features(3).to_dataframe()
+    frame["label"] = ["a", None, float("nan")]
+    assert Features.from_dataframe(frame).labels == ("a", "", "")
+
+
 def test_a_table_of_unknown_origin_is_refused(tmp_path):
     import pandas as pd
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from featurelens.adapt.views import random_views
+from featurelens.backbone.request import free_cores
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import FeaturelensError, ReadError
-from featurelens.features.extract import usable_cores
 from featurelens.images.batches import in_batches
 from featurelens.images.decode import decode
 
@@ -73,8 +73,8 @@ class Photos:
             lambda pixels: pixels,
             shape=(fit.rows, fit.cols),
             batch_size=len(order[0]),
-            workers=usable_cores(),
-            streams=usable_cores(),
+            workers=free_cores(),
+            streams=free_cores(),
         )
         try:
             for number, batch in enumerate(found):

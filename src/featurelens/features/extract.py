@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.request import free_cores
 from featurelens.errors import InvalidInput
 from featurelens.features.gather import Gather
 from featurelens.features.parts import EMBEDDING, Part
@@ -79,7 +79,7 @@ def extract(
             exact=exact,
             max_pixels=max_pixels,
             batch_size=batch_size,
-            workers=workers or usable_cores(),
+            workers=workers or free_cores(),
         )
         gather = Gather(names, lambda part: keep.commit(part, specs) if keep else parts.append(part))
         try:
@@ -92,8 +92,3 @@ def extract(
         found = merge(parts, specs, order=order) if keep is None else keep.result(specs, labelled)
     one = layers is None and (pooling is None or isinstance(pooling, str))
     return found[EMBEDDING] if one else found
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

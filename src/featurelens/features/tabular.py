@@ -31,7 +31,7 @@ def from_npy(path: Path) -> Features:
     vectors = np.load(path, allow_pickle=False)
     beside = path.with_suffix(".json")
     if beside.is_file():
-        rest = json.loads(beside.read_bytes())
+        rest = _read(beside)
         labels = None if rest["labels"] is None else tuple(rest["labels"])
         return Features(tuple(rest["ids"]), vectors, Spec.from_json(rest["spec"]), labels, _skipped(rest))
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
@@ -89,7 +89,7 @@ def to_dataframe(features: Features) -> Any:
 
 
 def from_dataframe(frame: Any, *, spec: Spec | None = None) -> Features:
-    """Read the columns f0, f1, ...; InvalidInput where no spec is given or attached."""
+    """Read the columns f0, f1, ...; a missing label is "". InvalidInput where no spec is given or attached."""
     rest = frame.attrs.get(_KEY, {})
     if spec is None and "spec" not in rest:
         raise InvalidInput(
@@ -101,8 +101,26 @@ def from_dataframe(frame: Any, *, spec: Spec | None = None) -> Features:
     if missing:
         raise InvalidInput(f"'{chosen.name}' has {chosen.dim} numbers, but column {missing[0]} is missing.")
     vectors = np.ascontiguousarray(frame[[f"f{i}" for i in range(chosen.dim)]].to_numpy(np.float32))
-    labels = tuple(map(str, frame["label"])) if "label" in frame.columns else None
+    labels = None
+    if "label" in frame.columns:
+        labels = tuple(
+            "" if none else str(one) for one, none in zip(frame["label"], frame["label"].isna(), strict=True)
+        )
     return Features(tuple(map(str, frame.index)), vectors, chosen, labels, _skipped(rest))
+
+
+def _read(beside: Path) -> dict[str, Any]:
+    """What `to_npy` wrote beside the vectors; InvalidInput for any other file of that name."""
+    try:
+        rest = json.loads(beside.read_bytes())
+    except ValueError:
+        rest = None
+    if not isinstance(rest, dict) or not {"ids", "labels", "spec"} <= rest.keys():
+        raise InvalidInput(
+            f"{beside} is not what Features.to_npy writes beside the vectors: it holds no ids, labels and spec. Move it "
+            "away to read the vectors alone."
+        )
+    return rest
 
 
 def _about(features: Features) -> dict[str, Any]:

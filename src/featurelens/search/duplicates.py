@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from featurelens.backbone.request import free_cores
 from featurelens.errors import InvalidInput
-from featurelens.features.extract import usable_cores
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.search import rows
 from featurelens.search.copies import Comparison, File, files_of
@@ -74,7 +74,7 @@ def find_duplicates(
         pairs = likely_pairs(
             gallery.finder.nearest, snapshot, alone, neighbours=neighbours, least=_strangers(snapshot)
         )
-        with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="featurelens-pairs") as pool:
+        with ThreadPoolExecutor(workers or free_cores(), thread_name_prefix="featurelens-pairs") as pool:
             for done, some in pairs:
                 unknown = [pair for pair in some if sets.top(pair[0]) != sets.top(pair[1])]
                 for pair in comparison.copies(unknown, pool):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from featurelens.backbone.protocol import Backbone, Spec
-from featurelens.features.extract import usable_cores
+from featurelens.backbone.request import free_cores
 from featurelens.features.table import Features
 from featurelens.search import rows
 from featurelens.search.failures import explained
@@ -92,7 +92,7 @@ class FolderStore:
         """Write the cache files anew as far as anything has changed."""
         with writing(self.folder) as connection:
             dim, epoch = self.settings.spec.dim, self.settings.epoch
-            return write_caches(connection, self.folder, dim, epoch, threads=usable_cores(), always=True)
+            return write_caches(connection, self.folder, dim, epoch, threads=free_cores(), always=True)
 
     def stored_vector(self, query: Query) -> Float32[np.ndarray, " dim"] | None:
         """The vector of a query that is one, or an unchanged image of the gallery."""

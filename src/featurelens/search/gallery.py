@@ -11,8 +11,8 @@ from types import TracebackType
 import numpy as np
 
 from featurelens.backbone.protocol import Backbone, Spec
+from featurelens.backbone.request import free_cores
 from featurelens.errors import InvalidInput
-from featurelens.features.extract import usable_cores
 from featurelens.features.progress import OnProgress
 from featurelens.features.table import Features
 from featurelens.images.decode import DEFAULT_MAX_PIXELS
@@ -172,7 +172,7 @@ class Gallery:
         return self._store.update(
             self.backbone,
             batch_size=batch_size,
-            workers=workers or usable_cores(),
+            workers=workers or free_cores(),
             labels=labels,
             retry_skipped=retry_skipped,
             on_progress=on_progress,

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.request import free_cores
 from featurelens.durable import write_file
 from featurelens.errors import BackboneError, ImageError
-from featurelens.features.extract import usable_cores
 from featurelens.images.decode import decode
 from featurelens.images.fit import Fit
 from featurelens.images.resize import PILLOW
@@ -70,7 +70,7 @@ class TokenMaps:
         self, files: Sequence[tuple[Path, Content | None]]
     ) -> list[tuple[list[Box], Float[np.ndarray, "tile channel grid_row grid_col"]] | None]:
         """For each (path, what it held when indexed) the squares and their maps; None where the file cannot be read."""
-        with ThreadPoolExecutor(min(8, usable_cores()), thread_name_prefix="featurelens-maps") as pool:
+        with ThreadPoolExecutor(min(8, free_cores()), thread_name_prefix="featurelens-maps") as pool:
             return list(pool.map(lambda pair: self._of_file(*pair), files))
 
     def of_pixels(

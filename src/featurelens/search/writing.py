@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.request import free_cores
 from featurelens.errors import GalleryError
-from featurelens.features.extract import usable_cores
 from featurelens.features.labels import Labels
 from featurelens.features.lock import WriterLock
 from featurelens.features.progress import OnProgress
@@ -100,7 +100,7 @@ def _unreplaced(connection: sqlite3.Connection, folder: Path, settings: Settings
 def upkeep(connection: sqlite3.Connection, folder: Path, settings: Settings) -> list[str]:
     """Write the caches that have fallen behind; what hinders that comes back as a note, since nothing is lost by it."""
     try:
-        write_caches(connection, folder, settings.spec.dim, settings.epoch, threads=usable_cores())
+        write_caches(connection, folder, settings.spec.dim, settings.epoch, threads=free_cores())
     except (OSError, sqlite3.OperationalError) as error:
         why = (isinstance(error, OSError) and error.strerror) or error
         return [

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from featurelens.backbone.request import free_cores
 from featurelens.errors import ImageError, InvalidInput
-from featurelens.features.extract import usable_cores
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.features.sources import Source, sources
 from featurelens.images.batches import in_batches
@@ -69,7 +69,7 @@ def batches_from(
         work,
         shape=(fit.rows, fit.cols),
         batch_size=batch_size,
-        workers=usable_cores(),
+        workers=free_cores(),
         streams=1,
     )
     try:

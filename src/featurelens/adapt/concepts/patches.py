@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from featurelens.backbone.protocol import Backbone
+from featurelens.backbone.request import free_cores
 from featurelens.errors import BackboneError, ImageError, InvalidInput
-from featurelens.features.extract import usable_cores
 from featurelens.features.progress import Meter, OnProgress
 from featurelens.images.batches import in_batches
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
@@ -77,7 +77,7 @@ def patches_of(
         work,
         shape=(spec.fit.rows, spec.fit.cols),
         batch_size=_BATCH,
-        workers=usable_cores(),
+        workers=free_cores(),
         streams=max(1, backbone.streams),
     )
     for batch in batches:
