@@ -97,6 +97,22 @@ def test_nothing_is_changed_and_progress_is_told(gallery):
     assert told[-1].done == told[-1].total == len(gallery) - 3
 
 
+def test_an_image_that_goes_while_others_are_compared_ends_nothing(tmp_path):
+    for seed in (0, 0, 0, 1, 1):
+        photo(seed, 60, 80).save(tmp_path / f"{seed}-{len(os.listdir(tmp_path))}.png")
+    with Gallery.create(tmp_path, backbone=NumpyBackbone()) as gallery:
+        gallery.update()
+
+        def drop(progress):
+            if progress.done == progress.total and (gone := tmp_path / "0-1.png").exists():
+                gone.unlink()
+                gallery.update()
+
+        groups = find_duplicates(gallery, on_progress=drop)
+    assert sorted(map(sorted, names(groups))) == [["0-0.png", "0-2.png"], ["1-3.png", "1-4.png"]]
+    assert all(len(group.how) == 2 and group.how[0] == "keep" for group in groups)
+
+
 def test_filters_restrict_what_is_compared(gallery):
     assert names(find_duplicates(gallery, path="copies/*")) == [{"copies/a.png", "copies/b.png"}]
     assert find_duplicates(gallery, path="0[3-9].png") == []

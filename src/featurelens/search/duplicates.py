@@ -18,7 +18,7 @@ from featurelens.search.copies import Comparison, File, files_of
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.likely import likely_pairs
-from featurelens.search.vectors import Snapshot, sample
+from featurelens.search.vectors import Snapshot, sample, vectors_of
 
 THRESHOLD = 0.85  # on flowers5 copies with one change agree by .94 or more, strangers by .66 at most
 _STRANGERS = 0.9  # the share of pairs of random images that are not even looked at
@@ -80,8 +80,11 @@ def find_duplicates(
                 for pair in comparison.copies(unknown, pool):
                     sets.join(pair)
                 meter.step(done)
-    stars = [star for members in sets.groups() for star in _stars(members, files, comparison)]
-    groups = [_group(gallery, members, files, comparison) for members in stars]
+    with gallery.finder.reading() as connection:  # an update beside this may have taken some away
+        there = set(rows.ids_where(connection, path, label).tolist())
+    joined = [[one for one in members if one in there] for members in sets.groups()]
+    stars = [star for members in joined for star in _stars(members, files, comparison)]
+    groups = [_group(gallery, members, snapshot, files, comparison) for members in stars]
     return sorted(groups, key=lambda group: (-len(group.members), group.members[0].name))
 
 
@@ -115,15 +118,15 @@ def _stars(ids: list[int], files: dict[int, File], comparison: Comparison) -> li
 
 
 def _group(
-    gallery: Gallery, ids: list[int], files: dict[int, File], comparison: Comparison
+    gallery: Gallery, ids: list[int], snapshot: Snapshot, files: dict[int, File], comparison: Comparison
 ) -> DuplicateGroup:
     order = sorted(ids, key=lambda one: files[one].rank)
-    vectors = np.stack([gallery.vector(one) for one in order])
+    vectors = vectors_of(snapshot, np.array(order))
     with gallery.finder.reading() as connection:
         hits = rows.hits_of(
             connection, gallery.images_folder, order, np.clip(vectors @ vectors[0], -1, 1).tolist()
         )
-    how = tuple("keep" if one == order[0] else comparison.how(order[0], one) for one in order)
+    how = tuple("keep" if hit.id == order[0] else comparison.how(order[0], hit.id) for hit in hits)
     first = files[order[0]].hash
     same = first is not None and all(files[one].hash == first for one in order)
     return DuplicateGroup("exact" if same else "near", tuple(hits), how)

@@ -157,6 +157,15 @@ def sample(snapshot: Snapshot, most: int) -> Float32[np.ndarray, "row dim"]:
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
+def vectors_of(snapshot: Snapshot, ids: Int[np.ndarray, " row"]) -> Float32[np.ndarray, "row dim"]:
+    """The rows of these ids in their order, as they were when the snapshot was taken; KeyError for one it lacks."""
+    found: dict[int, np.ndarray] = {}
+    for block in snapshot.blocks:
+        at = positions(block.ids, ids)
+        found.update(zip(block.ids[at].tolist(), block.vectors[at], strict=True))
+    return np.stack([found[one] for one in ids.tolist()])
+
+
 def positions(ids: Int[np.ndarray, " row"], wanted: Int[np.ndarray, " wanted"]) -> Int[np.ndarray, " found"]:
     """Where the wanted ids stand in ascending `ids`; those that are not there are left out."""
     at = np.searchsorted(ids, wanted)
