@@ -87,6 +87,16 @@ def test_every_call_gives_what_sqlite_gives(photos: Path, tmp_path: Path, where:
     ]
 
 
+def test_a_thumbnail_of_an_edited_file_is_not_kept_for_what_it_was(tmp_path: Path) -> None:
+    draw_many(tmp_path / "photos", 2)
+    table = filled(tmp_path / "photos", tmp_path / "photos.lance")
+    one, other = table.images()
+    draw(one.path, 7, size=(30, 60))
+    assert table.thumbnail(one)[:4] == table.thumbnail(other)[:4] == b"RIFF"
+    (kept,) = table.folder.rglob("*.webp")
+    assert kept.read_bytes() == table.thumbnail(other)
+
+
 def test_a_second_update_finds_what_has_changed(photos: Path, tmp_path: Path) -> None:
     folder, table = filled(photos, tmp_path / "sqlite"), filled(photos, tmp_path / "photos.lance")
     assert table.update().unchanged == 58

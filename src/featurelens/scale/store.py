@@ -163,13 +163,13 @@ class LanceStore:
 
     def original(self, one: int) -> Original:
         """Where an image's file is."""
-        found = self._read(["path", "hash", "width", "height"], f"{HAVE_VECTORS} AND id = {int(one)}")
+        columns = ["path", "hash", "width", "height", "size", "mtime_ns"]
+        found = self._read(columns, f"{HAVE_VECTORS} AND id = {int(one)}")
         if not found:
             raise InvalidInput(f"No image of the gallery has the id {one}.")
         row = found[0]
-        return Original(
-            called(row["path"]), row["hash"] or None, (row["width"], row["height"]) if row["width"] else None
-        )
+        size = (row["width"], row["height"]) if row["width"] else None
+        return Original(called(row["path"]), row["hash"] or None, size, (row["size"], row["mtime_ns"]))
 
     def count(self) -> int:
         """How many images are indexed."""
