@@ -238,7 +238,9 @@ def decoded(monkeypatch) -> list[str]:
     names: list[str] = []
     real = passing.pixels_of
     monkeypatch.setattr(
-        passing, "pixels_of", lambda source, fit: names.append(source.id) or real(source, fit)
+        passing,
+        "pixels_of",
+        lambda source, fit, **reading: names.append(source.id) or real(source, fit, **reading),
     )
     return names
 
