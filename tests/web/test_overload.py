@@ -34,9 +34,7 @@ def test_twice_its_capacity_ends_in_429_and_nothing_else(folder: Path) -> None:
         counts = found.counts()
         assert set(counts) == {200, 429}, counts
         assert counts[200] > 0.4 * capacity * 10, "it is kept busy"
-        assert (
-            memory[1] < 1.3 * memory[0]
-        )  # once .1 % over 1.2: at the second eighth the queue may not be full yet
+        assert memory[1] < 1.2 * memory[0]
         assert restarted(service, folder, bodies) < 60
 
 
