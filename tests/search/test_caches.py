@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "GRAPH_FROM", 500)
     monkeypatch.setattr(upkeep_module, "CACHE_FROM", 400)
     with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=DIM)) as gallery:
-        gallery.add(vectors(600))
+        assert gallery.add(vectors(600)) == []
     assert {path.name.split("-")[0] for path in gallery.folder.glob("*.bin")} == {"vectors", "hnsw"}
     return gallery.folder
 
@@ -171,13 +171,16 @@ def test_a_failed_write_leaves_the_old_cache(folder, monkeypatch):
 
     monkeypatch.setattr(cache, "sync_folder", full)
     with Gallery.open(folder) as gallery:
-        gallery.add(vectors(200, seed=4))  # would rewrite the caches; that they do not fit harms nothing
+        (told,) = gallery.add(
+            vectors(200, seed=4)
+        )  # would rewrite the caches; that they do not fit harms nothing
         assert len(gallery) == 840
         assert {hit.name for hit in gallery.search(QUERY, k=840)} >= {hit.name for hit in right}
     assert not list(folder.glob("*.tmp"))
     assert len(list(folder.glob("*.bin"))) == 2
     with Gallery.open(folder, backbone=NumpyBackbone(dim=DIM)) as gallery:
         (note,) = gallery.update().notes
+        assert note == told
         assert "could not be written" in note
         assert "No space left on device" in note
         assert "Nothing is lost" in note

@@ -84,9 +84,9 @@ class FolderStore:
         options |= {"opened": self._opened, "retry_skipped": retry_skipped}
         return update_gallery(self.folder, self.settings, backbone, **options)
 
-    def add(self, features: Features, *, optimize: bool) -> None:
+    def add(self, features: Features, *, optimize: bool) -> list[str]:
         """Given vectors, in place of any of the same names."""
-        add_vectors(self.folder, self.settings, features, optimize=optimize)
+        return add_vectors(self.folder, self.settings, features, optimize=optimize)
 
     def optimize(self) -> list[str]:
         """Write the cache files anew as far as anything has changed."""

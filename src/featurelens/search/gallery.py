@@ -178,15 +178,15 @@ class Gallery:
             on_progress=on_progress,
         )
 
-    def add(self, features: Features, *, optimize: bool = True) -> None:
-        """Add vectors that were made elsewhere, durably, under their ids as names.
+    def add(self, features: Features, *, optimize: bool = True) -> list[str]:
+        """Add vectors that were made elsewhere, durably, under their ids as names; returns notes as of UpdateReport.
 
         They replace images of the same name; `update` leaves them alone unless a file of that name appears.
         `optimize=False` leaves the search caches for later, when much is added in many calls. Raises SpecMismatch if
         they are from another backbone.
         """
         self.settings.check(features.spec)
-        self._store.add(features, optimize=optimize)
+        return self._store.add(features, optimize=optimize) or []
 
     def optimize(self) -> list[str]:
         """Write the search caches anew as far as anything has changed; returns the names of those written.

@@ -88,8 +88,8 @@ class Store(Protocol):
         """Bring the rows up to date with the images; options as of `Gallery.update`."""
         ...
 
-    def add(self, features: Features, *, optimize: bool) -> None:
-        """Vectors made elsewhere, in place of rows of the same names."""
+    def add(self, features: Features, *, optimize: bool) -> list[str] | None:
+        """Vectors made elsewhere, in place of rows of the same names; what the user should know, if anything."""
         ...
 
     def optimize(self) -> list[str]:

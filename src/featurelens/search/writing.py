@@ -72,8 +72,8 @@ def update_gallery(
     return replace(report, notes=(*report.notes, *hindered))
 
 
-def add_vectors(folder: Path, settings: Settings, features: Features, *, optimize: bool) -> None:
-    """Make given vectors durable, in place of any of the same names."""
+def add_vectors(folder: Path, settings: Settings, features: Features, *, optimize: bool) -> list[str]:
+    """Make given vectors durable, in place of any of the same names; the notes of `upkeep`."""
     texts = features.labels or ("",) * len(features)
     labels = [storable(text) or None for text in texts]
     with writing(folder) as connection:
@@ -83,8 +83,7 @@ def add_vectors(folder: Path, settings: Settings, features: Features, *, optimiz
             some = slice(start, start + _ROWS)
             with ledger.transaction():
                 ledger.give(features.ids[some], features.vectors[some], labels[some])
-        if optimize:
-            upkeep(connection, folder, settings)
+        return upkeep(connection, folder, settings) if optimize else []
 
 
 def _unreplaced(connection: sqlite3.Connection, folder: Path, settings: Settings) -> Settings:
@@ -105,6 +104,6 @@ def upkeep(connection: sqlite3.Connection, folder: Path, settings: Settings) -> 
         why = (isinstance(error, OSError) and error.strerror) or error
         return [
             f"The files that make searching fast could not be written in {folder} ({why}). Nothing is lost: all images "
-            "are found, only slower. The next update tries again."
+            "are found, only slower. The next `update`, `add` or `optimize` tries again."
         ]
     return []
