@@ -171,9 +171,7 @@ def test_a_failed_write_leaves_the_old_cache(folder, monkeypatch):
 
     monkeypatch.setattr(cache, "sync_folder", full)
     with Gallery.open(folder) as gallery:
-        (told,) = gallery.add(
-            vectors(200, seed=4)
-        )  # would rewrite the caches; that they do not fit harms nothing
+        (told,) = gallery.add(vectors(200, seed=4))  # rewrites the caches; that they don't fit harms nothing
         assert len(gallery) == 840
         assert {hit.name for hit in gallery.search(QUERY, k=840)} >= {hit.name for hit in right}
     assert not list(folder.glob("*.tmp"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from featurelens.errors import GalleryError
-from featurelens.search import Gallery
+from featurelens.search import Gallery, schema
 from fixtures.drawn import draw_many
 from fixtures.galleries import assert_complete, content, filled
 from fixtures.numpy_backbone import NumpyBackbone
@@ -129,15 +130,9 @@ def test_read_only_images_want_a_gallery_elsewhere(tmp_path, mount):
         remount(disk, "rw")
 
 
-def test_a_read_only_reader_notices_a_writer_elsewhere(tmp_path, monkeypatch):
-    """A folder shared read-only: the reader reads the file as unchanging, and opens it anew when it has changed."""
-    import sqlite3
-
-    from featurelens.search import schema
-
-    draw_many(tmp_path, 4)
-    with filled(tmp_path) as writer:
-        pass
+@pytest.fixture
+def blind(monkeypatch) -> Callable[[Path], Gallery]:
+    """Opens a gallery as in a folder shared read-only: its file is read as an unchanging one."""
     real = schema._open_reader
 
     def refuse(path, how, **options):
@@ -145,12 +140,80 @@ def test_a_read_only_reader_notices_a_writer_elsewhere(tmp_path, monkeypatch):
             raise sqlite3.OperationalError("unable to open database file")
         return real(path, how, **options)
 
-    monkeypatch.setattr(schema, "_open_reader", refuse)
-    reader = Gallery.open(tmp_path)
-    assert len(reader.search(np.ones(16, np.float32))) == 4
-    monkeypatch.undo()
-    draw_many(tmp_path, 3, first=4)
-    with Gallery.open(tmp_path, backbone=NumpyBackbone()) as writer:
-        writer.update()
-    assert len(reader.search(np.ones(16, np.float32))) == 7
-    reader.close()
+    def opened(folder: Path) -> Gallery:
+        with monkeypatch.context() as patched:
+            patched.setattr(schema, "_open_reader", refuse)
+            return Gallery.open(folder)
+
+    return opened
+
+
+def test_a_read_only_reader_notices_a_writer_elsewhere(tmp_path, blind):
+    """It opens the file anew when it has changed."""
+    draw_many(tmp_path, 4)
+    with filled(tmp_path) as writer:
+        pass
+    with blind(tmp_path) as reader:
+        assert len(reader.search(np.ones(16, np.float32))) == 4
+        draw_many(tmp_path, 3, first=4)
+        with Gallery.open(tmp_path, backbone=NumpyBackbone()) as writer:
+            writer.update()
+        assert len(reader.search(np.ones(16, np.float32))) == 7
+
+
+@pytest.mark.parametrize("how", ["renamed to", "written over"])
+def test_a_read_only_reader_mixes_no_two_galleries(tmp_path, blind, how):
+    """Another gallery of as many images in the place of the one it has opened: its vectors are not those it holds."""
+    draw_many(tmp_path / "photos", 4)
+    draw_many(tmp_path / "others", 4, first=10)
+    filled(tmp_path / "photos", at=tmp_path / "gallery").close()
+    filled(tmp_path / "others", at=tmp_path / "other").close()
+    newer, place = tmp_path / "other" / "gallery.db", tmp_path / "gallery" / "gallery.db"
+    with blind(place.parent) as reader:
+        right = reader.search(np.ones(16, np.float32))
+        if how == "renamed to":
+            newer.replace(place)
+            assert reader.store.replaced()
+            assert reader.search(np.ones(16, np.float32)) == right, (
+                "as any reader: what it opened is still there"
+            )
+            assert [hit.name for hit in reader.images()] == [f"00{i}.png" for i in range(4)]
+        else:
+            shutil.copyfile(newer, place)
+            for _ in range(2):
+                with pytest.raises(
+                    GalleryError, match=r"was made anew since it was opened here.*Open it again"
+                ):
+                    reader.search(np.ones(16, np.float32))
+    with Gallery.open(place.parent) as gallery:
+        assert {hit.name for hit in gallery.search(np.ones(16, np.float32))} == {
+            f"01{i}.png" for i in range(4)
+        }
+
+
+def test_a_read_only_reader_of_a_database_that_was_put_back_holds_no_vector_of_the_one_before(
+    tmp_path, blind
+):
+    """After a backup of the database has been put back, its next rows have ids that other images had."""
+    photos, database = tmp_path / "photos", tmp_path / "gallery" / "gallery.db"
+    draw_many(photos, 4)
+    filled(photos, at=database.parent).close()
+    shutil.copy(database, tmp_path / "backup.db")
+    vector = np.ones(16, np.float32)
+
+    def update() -> None:
+        with Gallery.open(database.parent, backbone=NumpyBackbone()) as writer:
+            writer.update()
+
+    draw_many(photos, 3, first=4)
+    update()
+    with blind(database.parent) as reader:
+        assert len(reader.search(vector)) == 7
+        shutil.copy(tmp_path / "backup.db", tmp_path / "newer.db")
+        (tmp_path / "newer.db").replace(database)
+        for i in range(4, 7):
+            (photos / f"{i:03d}.png").unlink()
+        draw_many(photos, 3, first=10)
+        update()
+        with Gallery.open(database.parent) as fresh:
+            assert reader.search(vector) == fresh.search(vector)

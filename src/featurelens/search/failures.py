@@ -52,6 +52,13 @@ def damaged(folder: Path, why: object) -> GalleryError:
     )
 
 
+def made_anew(folder: Path) -> GalleryError:
+    """The error for another gallery in the place of the one that was opened."""
+    return GalleryError(
+        f"The gallery in {folder} was made anew since it was opened here; nothing was changed. Open it again."
+    )
+
+
 def _of_sqlite(error: sqlite3.Error, folder: Path) -> GalleryError:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:

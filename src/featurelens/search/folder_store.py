@@ -21,7 +21,7 @@ from featurelens.search.place import folder_of, make_folder
 from featurelens.search.query import Query, stored_vector
 from featurelens.search.reader import Reader
 from featurelens.search.schema import DATABASE
-from featurelens.search.settings import Settings, new_epoch, read_settings
+from featurelens.search.settings import Settings, new_epoch
 from featurelens.search.store import Images, one_folder
 from featurelens.search.thumbnails import Original, original_of
 from featurelens.search.update import UpdateReport
@@ -39,12 +39,8 @@ class FolderStore:
         with explained(folder):
             self._file = _file_at(folder)
             self._reader = Reader(folder)
-            try:
-                self.settings: Settings = read_settings(self._reader.connection, folder)
-                self._opened = self.settings
-            except BaseException:
-                self._reader.close()
-                raise
+        self.settings: Settings = self._reader.settings
+        self._opened = self.settings
         self.finder = Finder(folder, self._reader, self._lock, self.settings.spec.dim, self.settings.epoch)
 
     @classmethod

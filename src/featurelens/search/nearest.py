@@ -45,20 +45,26 @@ class Nearest:
 
     def __init__(self, folder: Path, dim: int, epoch: str) -> None:
         self._folder, self._dim, self._epoch = folder, dim, epoch
-        self._vectors = Vectors(folder, dim, epoch, None)
+        self._lock = Lock()
+        self._version = -1
+        self._connection: sqlite3.Connection | None = None
+        self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
+        """For a file that was opened anew: it may be a backup put back, in which ids have other vectors."""
+        self._vectors = Vectors(self._folder, self._dim, self._epoch, None)
         self._cached: Entry | None = None
         self._graph: Graph | None = None
         self._graph_cached: Entry | None = None
         self._graph_tried: Entry | None = None
-        self._lock = Lock()
-        self._version = -1
-        self._connection: sqlite3.Connection | None = None
 
     def snapshot(self, connection: sqlite3.Connection) -> Snapshot:
         """All vectors as of now; costs next to nothing when the database has not changed."""
         with self._lock:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
             if version != self._version or connection is not self._connection:
+                if connection is not self._connection:
+                    self._hold_nothing()
                 self._take_caches(connection)
                 self._vectors.refresh(connection)
                 self._version, self._connection = version, connection

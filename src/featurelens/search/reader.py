@@ -7,17 +7,24 @@ import sqlite3
 from pathlib import Path
 
 from featurelens.errors import GalleryError
+from featurelens.search.failures import made_anew
 from featurelens.search.schema import DATABASE, connect_reader
+from featurelens.search.settings import read_settings
 
 
 class Reader:
-    """Opens the database for reading; not for two threads at once."""
+    """Opens the database for reading; not for two threads at once. `settings` are those at opening."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._connection: sqlite3.Connection | None
         self._stamp = self._look()
         self._connection, self._blind = connect_reader(folder)
+        try:
+            self.settings = read_settings(self._connection, folder)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -25,10 +32,23 @@ class Reader:
         if self._connection is None:
             raise GalleryError(f"The gallery in {self._folder} was closed; open it again.")
         if self._blind and (now := self._look()) != self._stamp:
-            self._connection.close()
-            self._connection, self._blind = connect_reader(self._folder)
-            self._stamp = now
+            self._connection = self._followed(self._connection, now)
         return self._connection
+
+    def _followed(self, before: sqlite3.Connection, now: tuple[int, ...]) -> sqlite3.Connection:
+        """A connection to the file as it is now; where another gallery has replaced it, still the one to what was opened."""
+        connection, blind = connect_reader(self._folder)
+        try:
+            same = read_settings(connection, self._folder).epoch == self.settings.epoch
+        except BaseException:
+            connection.close()
+            raise
+        unused = before if same else connection
+        unused.close()
+        if not same and now[0] == self._stamp[0]:  # written over: what was opened is nowhere any more
+            raise made_anew(self._folder)
+        self._stamp, self._blind = now, blind if same else True
+        return connection if same else before
 
     @property
     def writable(self) -> bool:

@@ -15,7 +15,7 @@ from featurelens.features.labels import Labels
 from featurelens.features.lock import WriterLock
 from featurelens.features.progress import OnProgress
 from featurelens.features.table import Features
-from featurelens.search.failures import explained
+from featurelens.search.failures import explained, made_anew
 from featurelens.search.ledger import Ledger
 from featurelens.search.place import LOCK
 from featurelens.search.rows import storable
@@ -90,9 +90,7 @@ def _unreplaced(connection: sqlite3.Connection, folder: Path, settings: Settings
     """The settings as they are now; GalleryError where another gallery was made in the place of the one opened."""
     held = read_settings(connection, folder)
     if held.epoch != settings.epoch:
-        raise GalleryError(
-            f"The gallery in {folder} was made anew since it was opened here; nothing was changed. Open it again."
-        )
+        raise made_anew(folder)
     return held
 
 
