@@ -146,6 +146,7 @@ def test_what_may_be_decoded_is_what_the_caller_says(cnn: TorchBackbone) -> None
     few = {"max_pixels": 100 * 100}
     for reads in (
         lambda **limit: see.feature_maps(cnn, IMAGE, "layer1", **limit),
+        lambda **limit: see.hierarchy(cnn, IMAGE, layers=["layer1"], **limit),
         lambda **limit: see.embedding_like(cnn, IMAGE, **limit),
         lambda **limit: see.explain(cnn, IMAGE[:50, :50], target=OTHER, method="saliency", **limit),
     ):
@@ -156,6 +157,10 @@ def test_what_may_be_decoded_is_what_the_caller_says(cnn: TorchBackbone) -> None
     assert len(found.images) == 1
     assert found.skipped[0][0] == "0"
     assert found.max_pixels == 100 * 100
+    (made,) = see.maximize(cnn, "layer1:0", images=[IMAGE], steps=1, size=32, **few)
+    assert made.natural is None
+    with pytest.raises(InvalidInput, match="at least two images"):
+        see.maximize(cnn, "layer1:0", images=[IMAGE] * 2, canvas="maco", steps=1, size=32, **few)
 
 
 def test_the_likeness_to_another_image_is_a_target(cnn: TorchBackbone) -> None:

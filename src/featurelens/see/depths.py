@@ -12,6 +12,7 @@ from featurelens.backbone.layout import layouts
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.token_grid import Layout
 from featurelens.errors import LayerError
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.see.channel_maps import FeatureMaps, layer_maps
 from featurelens.see.maximization import maximize
 from featurelens.see.pictures import Picture
@@ -99,14 +100,17 @@ def hierarchy(
     synthetic: bool = False,
     steps: int = 128,
     size: int | None = None,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Hierarchy:
     """What a network makes of one image from its first layers (edges) to its last (parts), on one page.
 
     `layers` default to `stage_layers`; of each come the `channels` with the largest answer. `synthetic` adds,
-    for each of them, the picture that drives it most (`maximize`, with `steps` and `size`), which takes time.
+    for each of them, the picture that drives it most (`maximize`, with `steps` and `size`), which takes time. `exact` and
+    `max_pixels` as in `decode`.
     """
     names = layers or stage_layers(backbone)
-    stages = layer_maps(backbone, image, names)
+    stages = layer_maps(backbone, image, names, exact=exact, max_pixels=max_pixels)
     pictures: list[tuple[Picture, ...]] = []
     if synthetic:
         for stage in stages:

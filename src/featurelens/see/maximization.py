@@ -15,6 +15,7 @@ from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import InvalidInput
 from featurelens.features.progress import Meter, OnProgress
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.see.canvas import CANVASES, Canvas
 from featurelens.see.climb import Climb
 from featurelens.see.natural import best_natural
@@ -42,12 +43,14 @@ def maximize(
     seed: int = 0,
     retries: int = 3,
     batch_size: int = 32,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     on_progress: OnProgress | None = None,
 ) -> Maximized:
     """Make a picture for each objective ("layer3:42", "layer3:0-31", "logit:281", or Objectives).
 
     All are made in batches, each with its own random stream: it comes out as it would alone. `images` (what
-    `extract` takes) give the best natural score to compare with and, for canvas "maco", the spectrum.
+    `extract` takes; those of more than `max_pixels` are left out) give the best natural score to compare with and, for
+    canvas "maco", the spectrum.
     `canvas` is "fourier", "maco" or "pixel"; `size` the side in pixels (default: the backbone's own); `rate`
     the size of a step (default: the canvas's); `retries` how often a picture that gets no gradient starts
     anew. The network is left as it was. Raises InvalidInput, LayerError, UnknownName.
@@ -64,7 +67,7 @@ def maximize(
     views = views or Views()
     if spectrum is None:
         from_images = images is not None and canvas == "maco"
-        spectrum = spectrum_of(images, side) if from_images else natural_spectrum(side)
+        spectrum = spectrum_of(images, side, max_pixels=max_pixels) if from_images else natural_spectrum(side)
     if spectrum.size != side:
         raise InvalidInput(f"The spectrum is for {spectrum.size} pixels, the pictures have {side}.")
     board: Canvas = CANVASES.load(canvas)(spectrum)
@@ -73,7 +76,9 @@ def maximize(
     made: dict[int, list[Picture]] = {}
     with untouched(net.module):
         net = _quick(net, wanted, side)
-        best = [None] * len(wanted) if images is None else best_natural(net, wanted, images, side)
+        best: list[float | None] = [None] * len(wanted)
+        if images is not None:
+            best = best_natural(net, wanted, images, side, max_pixels=max_pixels)
         meter = Meter(sum(wanted[i].copies for chunk in chunks for i in chunk) * steps, on_progress)
         for chunk in chunks:
             some = [wanted[i] for i in chunk]

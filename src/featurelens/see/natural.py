@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.see.objectives import Objective
 from featurelens.see.passing import batches_of
 from featurelens.see.reading import Reading, with_layers
@@ -16,11 +17,16 @@ from featurelens.shapes import UInt8
 
 
 def best_natural(
-    backbone: Any, objectives: Sequence[Objective], images: Any, size: tuple[int, int]
+    backbone: Any,
+    objectives: Sequence[Objective],
+    images: Any,
+    size: tuple[int, int],
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> list[float | None]:
     """The largest score of each objective over the images, fitted to `size`; None if none could be read.
 
-    One pass for all objectives. The network must be `untouched` around it.
+    One pass for all objectives; an image may have `max_pixels`. The network must be `untouched` around it.
     """
     net = with_layers(backbone)
     reading = Reading(net, [layer for one in objectives for layer in one.layers], size)
@@ -32,5 +38,5 @@ def best_natural(
             return [float(one.score(outputs).max()) for one in objectives]
 
     fit = replace(net.spec.fit, rows=size[0], cols=size[1])
-    found = [best for _, best in batches_of(images, fit, work)]
+    found = [best for _, best in batches_of(images, fit, work, max_pixels=max_pixels)]
     return [max(scores) for scores in zip(*found, strict=True)] if found else [None] * len(objectives)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from featurelens.errors import InvalidInput
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.images.fit import Fit
 from featurelens.shapes import Float, Float32, UInt8
 
@@ -55,14 +56,17 @@ def natural_spectrum(size: tuple[int, int]) -> Spectrum:
     return _made(magnitude, _IMAGENET, np.zeros(3), size, "1/f, colours of ImageNet")
 
 
-def spectrum_of(images: Any, size: tuple[int, int], *, limit: int = 500) -> Spectrum:
+def spectrum_of(
+    images: Any, size: tuple[int, int], *, limit: int = 500, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Spectrum:
     """The spectrum of a folder or list of images at `size` (rows, columns); at most `limit` of them, spread evenly.
 
-    Needs two images that can be read; raises InvalidInput for fewer.
+    Needs two images that can be read and have at most `max_pixels`; raises InvalidInput for fewer.
     """
     from featurelens.see.passing import batches_of
 
-    pixels = [batch for _, batch in batches_of(images, Fit(*size, crop_pct=1.0), lambda x: x, limit=limit)]
+    found = batches_of(images, Fit(*size, crop_pct=1.0), lambda x: x, limit=limit, max_pixels=max_pixels)
+    pixels = [batch for _, batch in found]
     if sum(map(len, pixels)) < 2:
         raise InvalidInput("A spectrum needs at least two images that can be read.")
     return spectrum_from(np.concatenate(pixels))
