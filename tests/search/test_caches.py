@@ -84,9 +84,39 @@ def test_a_torn_cache_is_not_used_and_is_rebuilt(folder, name, damage):
         described(folder, name, b'{"file": 3}')
     assert answers(folder) == right
     with Gallery.open(folder) as gallery:
-        gallery.optimize()
+        assert gallery.optimize() == [name]
+        assert gallery.optimize() == []
     assert answers(folder) == right
     assert len(list(folder.glob(f"{name}-*.bin"))) == 1
+
+
+@pytest.mark.parametrize("name", ["vectors", "hnsw"])
+@pytest.mark.parametrize("way", ["update", "optimize"])
+def test_a_file_that_rotted_is_made_anew_and_said(folder, name, way):
+    """Of the right length, but not what was written: nobody would use it, and every later search be slower."""
+    right, path = answers(folder), one(folder, f"{name}-*.bin")
+    said: list[str] = []
+    with Gallery.open(folder, backbone=NumpyBackbone(dim=DIM), say=said.append) as gallery:
+
+        def tended() -> list[str]:
+            if way == "update":
+                return list(gallery.update().notes)
+            gallery.optimize()
+            return said
+
+        assert tended() == []
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3] ^= 1
+        path.write_bytes(data)
+        assert gallery.add(vectors(0)) == []
+        assert path.exists(), "to add a few is quick, and reads no cache"
+        (note,) = tended()
+        assert note.startswith(f"{path} no longer holds what was written")
+        assert not path.exists()
+        said.clear()
+        assert tended() == []
+    assert cache.checksum(one(folder, f"{name}-*.bin")) == json.loads(described(folder, name))["checksum"]
+    assert answers(folder) == right
 
 
 def test_the_checksum_is_what_protects(folder, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -29,12 +29,14 @@ from featurelens.search.upkeep import write_caches
 from featurelens.search.writing import add_vectors, update_gallery, writing
 from featurelens.shapes import Float32
 
+Say = Callable[[str], None]
+
 
 class FolderStore:
     """One process writes at a time (a second gets GalleryBusy), any number read."""
 
-    def __init__(self, folder: Path) -> None:
-        self.address, self._lock = str(folder), RLock()
+    def __init__(self, folder: Path, say: Say | None = None) -> None:
+        self.address, self._lock, self._say = str(folder), RLock(), say
         self.folder = folder = folder.resolve()  # a link that leads elsewhere later on changes nothing here
         with explained(folder):
             self._file = _file_at(folder)
@@ -44,9 +46,9 @@ class FolderStore:
         self.finder = Finder(folder, self._reader, self._lock, self.settings.spec.dim, self.settings.epoch)
 
     @classmethod
-    def open(cls, place: str | os.PathLike[str], *, say: object = None) -> FolderStore:
+    def open(cls, place: str | os.PathLike[str], *, say: Say | None = None) -> FolderStore:
         """The gallery in a folder, or in the `.featurelens` of a folder of images; GalleryError if none."""
-        return cls(folder_of(Path(place)))
+        return cls(folder_of(Path(place)), say)
 
     @classmethod
     def create(
@@ -57,12 +59,12 @@ class FolderStore:
         *,
         exact: bool,
         max_pixels: int,
-        say: object = None,
+        say: Say | None = None,
     ) -> FolderStore:
         """An empty one at `place`, or in `.featurelens` inside the images folder."""
         root = one_folder(images)
         settings = Settings(root.absolute(), spec, exact, max_pixels, new_epoch())
-        return cls(make_folder(root, Path(place) if place else None, settings))
+        return cls(make_folder(root, Path(place) if place else None, settings), say)
 
     def replaced(self) -> bool:
         """Whether another database lies at the address now."""
@@ -85,10 +87,12 @@ class FolderStore:
         return add_vectors(self.folder, self.settings, features, optimize=optimize)
 
     def optimize(self) -> list[str]:
-        """Write the cache files anew as far as anything has changed."""
+        """Write the cache files anew as far as anything has changed, in the database or in them."""
+        dim, epoch, note = self.settings.spec.dim, self.settings.epoch, self._say or (lambda _: None)
         with writing(self.folder) as connection:
-            dim, epoch = self.settings.spec.dim, self.settings.epoch
-            return write_caches(connection, self.folder, dim, epoch, threads=free_cores(), always=True)
+            return write_caches(
+                connection, self.folder, dim, epoch, threads=free_cores(), always=True, note=note
+            )
 
     def stored_vector(self, query: Query) -> Float32[np.ndarray, " dim"] | None:
         """The vector of a query that is one, or an unchanged image of the gallery."""

@@ -189,9 +189,9 @@ class Gallery:
         return self._store.add(features, optimize=optimize) or []
 
     def optimize(self) -> list[str]:
-        """Write the search caches anew as far as anything has changed; returns the names of those written.
+        """Write the search caches anew as far as anything has changed, also in them; the names of those written.
 
-        `update` and `add` do this by themselves when more than a tenth has changed.
+        `update` and `add` do this by themselves when more than a tenth has changed, `update` also for damaged files.
         """
         return self._store.optimize()
 

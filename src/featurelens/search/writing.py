@@ -68,8 +68,8 @@ def update_gallery(
             notes: list[str] = []
             label_of = Labels(settings.images, on_error=notes.append) if labels else None
             report = updater.run(own=folder, label_of=label_of, retry_skipped=retry_skipped, notes=notes)
-        hindered = upkeep(connection, folder, settings)
-    return replace(report, notes=(*report.notes, *hindered))
+        notes = upkeep(connection, folder, settings, verify=True)
+    return replace(report, notes=(*report.notes, *notes))
 
 
 def add_vectors(folder: Path, settings: Settings, features: Features, *, optimize: bool) -> list[str]:
@@ -94,14 +94,22 @@ def _unreplaced(connection: sqlite3.Connection, folder: Path, settings: Settings
     return held
 
 
-def upkeep(connection: sqlite3.Connection, folder: Path, settings: Settings) -> list[str]:
-    """Write the caches that have fallen behind; what hinders that comes back as a note, since nothing is lost by it."""
+def upkeep(
+    connection: sqlite3.Connection, folder: Path, settings: Settings, *, verify: bool = False
+) -> list[str]:
+    """Write the caches that have fallen behind; what hinders that comes back as a note, since nothing is lost by it.
+
+    `verify`: also those whose files were changed by others, which is noted.
+    """
+    notes: list[str] = []
+    dim, epoch = settings.spec.dim, settings.epoch
+    note = notes.append if verify else None
     try:
-        write_caches(connection, folder, settings.spec.dim, settings.epoch, threads=free_cores())
+        write_caches(connection, folder, dim, epoch, threads=free_cores(), note=note)
     except (OSError, sqlite3.OperationalError) as error:
         why = (isinstance(error, OSError) and error.strerror) or error
-        return [
+        notes.append(
             f"The files that make searching fast could not be written in {folder} ({why}). Nothing is lost: all images "
             "are found, only slower. The next `update`, `add` or `optimize` tries again."
-        ]
-    return []
+        )
+    return notes
