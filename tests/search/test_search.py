@@ -161,6 +161,13 @@ def test_a_thumbnail_of_an_edited_file_is_not_kept_for_what_it_was(tmp_path):
         assert len(list((gallery.folder / "thumbnails").rglob("*.webp"))) == 1
 
 
+def test_a_thumbnail_of_an_edited_file_has_its_proportions_of_now(tmp_path):
+    draw(tmp_path / "a.png", 1, size=(200, 300))
+    with filled(tmp_path) as gallery:
+        draw(tmp_path / "a.png", 1, size=(300, 100))
+        assert Image.open(io.BytesIO(gallery.thumbnail(1, side=150))).size == (50, 150)
+
+
 def test_a_thumbnail_shows_the_whole_picture(tmp_path):
     framed = np.full((200, 300, 3), 255, np.uint8)
     framed[10:-10, 10:-10] = 0

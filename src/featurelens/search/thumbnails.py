@@ -70,9 +70,14 @@ def thumbnail_of(
         if held[:4] == b"RIFF" and len(held) == int.from_bytes(held[4:8], "little") + 8:
             return held
     file = root / original.path
-    picture = make_thumbnail(file, side=side, size=original.size, max_pixels=max_pixels, spec=spec)
-    # an edited file has another content, which must not be kept under the hash of the one before
-    if cached is not None and keep and not (original.stamp and edited(file, original.stamp)):
+
+    def changed() -> bool:
+        return original.stamp is not None and edited(file, original.stamp)
+
+    size = None if changed() else original.size  # an edited picture may have other proportions
+    picture = make_thumbnail(file, side=side, size=size, max_pixels=max_pixels, spec=spec)
+    # it has another content, too, which must not be kept under the hash of the one before
+    if cached is not None and keep and not changed():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_file(cached, lambda file: file.write(picture), durable=False)
