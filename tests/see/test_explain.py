@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from featurelens import load_backbone, see
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import BackboneError, ImageError, InvalidInput, LayerError, UnknownName
 from featurelens.images.decode import decode
+from featurelens.see import explanation
 from featurelens.see.class_names import class_names
 from featurelens.see.methods import METHODS
 from featurelens.see.reading import EMBEDDING
@@ -115,19 +117,44 @@ def test_a_batch_equals_single_runs(cnn: TorchBackbone) -> None:
             alone = see.explain(cnn, image, method=method, target=index, **options)
             assert np.allclose(found.values, alone.values, atol=1e-4 * np.abs(alone.values).max())
             assert found.target.endswith(f"class {index})")
-    assert see.explain_many(cnn, []) == []
+    assert list(see.explain_many(cnn, [])) == []
 
 
 def test_the_class_that_the_network_sees_is_found_a_few_images_at_a_time(cnn: TorchBackbone) -> None:
     images, passes = [drawing(i, (160, 160)) for i in range(5)], []
     handle = cnn.module.register_forward_pre_hook(lambda _, inputs: passes.append(len(inputs[0])))
     try:
-        many = see.explain_many(cnn, images, method="saliency", chunk=2)
+        many = list(see.explain_many(cnn, images, method="saliency", chunk=2))
     finally:
         handle.remove()
     assert max(passes) == 2
     seen = cnn.logits(cnn.normalize(cnn.prepare(np.stack([one.pixels for one in many])))).argmax(1).tolist()
     assert [one.target for one in many] == [see.class_score(i, names=class_names(cnn)).name(0) for i in seen]
+
+
+def test_of_many_images_a_few_at_a_time_are_in_memory(cnn: TorchBackbone, monkeypatch) -> None:
+    decoded, handed = [], []
+
+    def watched(*given, **options):
+        decoded.append(decode(*given, **options))
+        return decoded[-1]
+
+    monkeypatch.setattr(explanation, "decode", watched)
+    images = [drawing(i, (160, 160)) for i in range(9)]
+    mode = cnn.module.training
+    for number, found in enumerate(
+        see.explain_many(cnn, images, method="saliency", target=list(range(20, 29)), chunk=2)
+    ):
+        assert found.target.endswith(f"class {20 + number})")
+        assert np.array_equal(found.pixels, decoded[number].pixels)
+        assert len(decoded) == min(9, number // 2 * 2 + 2)
+        handed.append(weakref.ref(found))
+        assert sum(one() is not None for one in handed) <= 2  # this one and its neighbour
+        assert cnn.module.training == mode, "between two it is as it was"
+        assert all(p.requires_grad for p in cnn.module.parameters())
+    assert len(handed) == 9
+    with pytest.raises(InvalidInput, match="9 images and 2 classes"):
+        see.explain_many(cnn, images, target=[1, 2])  # at once, not when the first is asked for
 
 
 def test_a_goal_is_read_from_the_network_at_rest_and_leaves_it_as_it_was() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
 from featurelens.see.methods import MANY_PASSES, Answer, Question, answer, settings
-from featurelens.see.score import scores
-from featurelens.see.targets import Target, scorer, to_target
+from featurelens.see.score import pieces, scores
+from featurelens.see.targets import Target, scorer, seen_class, to_target
 from featurelens.shapes import Float, UInt8
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def explain(
     >>> explain(load_backbone("resnet18", engine="torch"), "cat.jpg").picture()  # doctest: +SKIP
     """
     reading = {"exact": exact, "max_pixels": max_pixels}
-    return explain_many(backbone, [image], method=method, target=target, check=check, **reading, **options)[0]
+    return next(
+        explain_many(backbone, [image], method=method, target=target, check=check, **reading, **options)
+    )
 
 
 def explain_many(
@@ -116,21 +118,46 @@ def explain_many(
     exact: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     **options: Any,
-) -> list[Explanation]:
-    """`explain` for several images at once: their passes are batched, `chunk` at a time.
+) -> Iterator[Explanation]:
+    """`explain` for several images, one after the other: `chunk` at a time are decoded, passed and held in memory.
 
-    `target` may also be one class number for each image.
+    `target` may also be one class number for each image. An image that cannot be read ends it with ImageError.
+
+    >>> net = load_backbone("resnet18", engine="torch")  # doctest: +SKIP
+    >>> for found in explain_many(net, ["cat.jpg", "dog.jpg"]):  # doctest: +SKIP
+    ...     found.save(Path("maps", found.name).with_suffix(".png"))
     """
     network = with_gradients(backbone, method)
-    fit, chosen = network.spec.fit, settings(method, options)
-    if not len(images):
-        return []
-    pixels = np.stack([decode(one, fit=fit, exact=exact, max_pixels=max_pixels).pixels for one in images])
-    started = time.perf_counter()
+    chosen = settings(method, options)
+    goal = to_target(target, network, images=len(images), max_pixels=max_pixels)
+    fit, reading = network.spec.fit, {"exact": exact, "max_pixels": max_pixels}
+
+    def groups() -> Iterator[Explanation]:
+        for part in pieces(len(images), chosen["chunk"]):
+            some = images[part]
+            pixels = np.stack([decode(one, fit=fit, **reading).pixels for one in some])
+            asked = None if goal is None else goal.part(part)
+            yield from _explained(network, some, pixels, method, asked, options, check=check)
+
+    return groups()
+
+
+def _explained(
+    network: TorchBackbone,
+    images: Sequence[Source],
+    pixels: UInt8[np.ndarray, "image row col 3"],
+    method: str,
+    target: Target | None,
+    options: Mapping[str, Any],
+    *,
+    check: bool,
+) -> list[Explanation]:
+    """A few images in the same passes; the network is back as it was before the first is handed out."""
+    chosen, started = settings(method, options), time.perf_counter()
     with untouched(network.module):
         x01 = network.prepare(pixels)
         x = network.normalize(x01)
-        goal = to_target(target, network, x, chunk=chosen["chunk"], max_pixels=max_pixels)
+        goal = target or seen_class(network, x)
         quick = folded(network, x[:1]) if check or method in MANY_PASSES else network
         score = scorer(
             quick if method in MANY_PASSES else network, goal

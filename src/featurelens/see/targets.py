@@ -17,7 +17,7 @@ from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
 from featurelens.see.class_names import class_by_name, class_names
-from featurelens.see.score import Score, pieces
+from featurelens.see.score import Score
 from featurelens.shapes import UInt8
 
 Reads = Literal["logits", "embedding"]
@@ -38,6 +38,11 @@ class Target:
     def name(self, image: int) -> str:
         """What was asked of this image, in words."""
         return self.names[image if len(self.names) > 1 else 0]
+
+    def part(self, images: slice) -> Target:
+        """The same, asked of some of the images, which are then numbered from 0."""
+        names = self.names[images] if len(self.names) > 1 else self.names
+        return Target(self.reads, lambda outputs, which: self.of(outputs, which + images.start), names)
 
 
 def class_score(index: int | Sequence[int], *, names: Sequence[str] | None = None) -> Target:
@@ -79,24 +84,15 @@ def scalar(function: Callable[[Tensor], Tensor], *, reads: Reads = "logits", nam
 
 
 def to_target(
-    asked: Any,
-    backbone: TorchBackbone,
-    x: Tensor,
-    *,
-    chunk: int = 16,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-) -> Target:
-    """What the user gave as a target: None (the class that the network sees), a class, a function, a picture.
+    asked: Any, backbone: TorchBackbone, *, images: int, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Target | None:
+    """What the user gave as a target of so many `images`: a class, a function, a picture; None stays None.
 
-    Of None, `chunk` images are looked at in one pass; a picture may have `max_pixels`.
-    Raises BackboneError where None or a class is asked of a network without a classifier.
+    A picture may have `max_pixels`. Raises InvalidInput for anything else, BackboneError where a class is asked by name of
+    a network without a classifier.
     """
-    if isinstance(asked, Target):
+    if asked is None or isinstance(asked, Target):
         return asked
-    if asked is None:
-        with torch.no_grad():
-            seen = [logits(backbone, x[part]).argmax(1) for part in pieces(len(x), chunk)]
-        return class_score(torch.cat(seen).tolist(), names=class_names(backbone))
     if isinstance(asked, str):
         asked = class_by_name(backbone, asked)
     if isinstance(asked, int | np.integer):
@@ -104,8 +100,8 @@ def to_target(
     if isinstance(asked, np.ndarray) and asked.ndim == 3:
         return likeness(backbone, decode(asked, fit=backbone.spec.fit, max_pixels=max_pixels).pixels)
     if isinstance(asked, list | tuple) and all(isinstance(i, int | np.integer) for i in asked):
-        if len(asked) != len(x):
-            raise InvalidInput(f"There are {len(x)} images and {len(asked)} classes; give one for each.")
+        if len(asked) != images:
+            raise InvalidInput(f"There are {images} images and {len(asked)} classes; give one for each.")
         return class_score(asked, names=class_names(backbone))
     if callable(asked):
         function: Callable[..., Any] = asked
@@ -114,6 +110,12 @@ def to_target(
         f"target={asked!r} is none of: None (the predicted class), a class number or name, one number for each image, the "
         "pixels of another image, a function of the outputs, a Target."
     )
+
+
+def seen_class(backbone: TorchBackbone, x: Tensor) -> Target:
+    """The class that the network sees in each of the normalised images; BackboneError where it has none."""
+    with torch.no_grad():
+        return class_score(logits(backbone, x).argmax(1).tolist(), names=class_names(backbone))
 
 
 def scorer(backbone: TorchBackbone, target: Target) -> Score:
