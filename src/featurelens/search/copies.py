@@ -8,11 +8,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
 from featurelens.errors import ImageError
 from featurelens.search.alignment import Alignment, Laid, aligned
+from featurelens.search.content import edited
 from featurelens.search.prints import print_of
 
 _HELD = 1024  # images ready for comparison, about 0.25 MB each
@@ -21,13 +23,24 @@ BY_VECTOR = 0.999  # cosine from which two images whose files cannot be read cou
 
 @dataclass(frozen=True)
 class File:
-    """An image file of the gallery: its path, size in pixels and bytes, and content hash."""
+    """An image file of the gallery as it was indexed: its path, size in pixels and bytes, time, and content hash."""
 
     path: Path
     width: int
     height: int
     bytes: int
-    hash: bytes | None
+    mtime_ns: int
+    digest: bytes | None
+
+    @cached_property
+    def edited(self) -> bool:
+        """Whether it is another file by now: neither its hash nor its proportions are those it had."""
+        return edited(self.path, (self.bytes, self.mtime_ns))
+
+    @property
+    def hash(self) -> bytes | None:
+        """The hash of its content, if that is known and still what is there."""
+        return None if self.digest is None or self.edited else self.digest
 
     @property
     def rank(self) -> tuple[int, int, str]:
@@ -84,7 +97,7 @@ class Comparison:
                 return self._laid[one]
         file = self._files[one]
         try:
-            size = (file.width, file.height) if file.width and file.height else None
+            size = (file.width, file.height) if file.width and file.height and not file.edited else None
             laid = Laid(print_of(file.path, size=size, max_pixels=self._max_pixels))
         except ImageError:
             laid = None
@@ -97,10 +110,10 @@ class Comparison:
 
 def files_of(connection: sqlite3.Connection, root: Path) -> dict[int, File]:
     """Every indexed image by id."""
-    query = "SELECT id, path, width, height, size, hash FROM images WHERE status = 'indexed'"
+    query = "SELECT id, path, width, height, size, mtime_ns, hash FROM images WHERE status = 'indexed'"
     return {
-        one: File(root / os.fsdecode(path), width or 0, height or 0, size, digest or None)
-        for one, path, width, height, size, digest in connection.execute(query)
+        one: File(root / os.fsdecode(path), width or 0, height or 0, size, mtime_ns, digest or None)
+        for one, path, width, height, size, mtime_ns, digest in connection.execute(query)
     }
 
 

@@ -52,8 +52,8 @@ def find_duplicates(
 
     Same bytes are the same file. Else each image's `neighbours` nearest vectors are candidates, and their pictures are
     laid upon each other: a copy agrees everywhere, by `threshold` or more (1 at best), a merely similar photo does
-    not. `path` and `label` restrict the search as in `Gallery.search`. Images whose files cannot be read are compared
-    by vector alone. Raises InvalidInput.
+    not. `path` and `label` restrict the search as in `Gallery.search`. A file edited since it was indexed is what it is
+    now; images whose files cannot be read are compared by vector alone. Raises InvalidInput.
     """
     if not 0 < threshold <= 1 or neighbours < 1:
         raise InvalidInput(
@@ -98,10 +98,12 @@ def _strangers(snapshot: Snapshot) -> float:
 def _same_bytes(ids: Iterable[int], files: dict[int, File]) -> list[list[int]]:
     by_hash: dict[bytes, list[int]] = defaultdict(list)
     for one in ids:
-        digest = files[one].hash
+        digest = files[one].digest
         if digest is not None:
             by_hash[digest].append(one)
-    return [some for some in by_hash.values() if len(some) > 1]
+    twins = (some for some in by_hash.values() if len(some) > 1)
+    kept = ([one for one in some if not files[one].edited] for some in twins)
+    return [some for some in kept if len(some) > 1]
 
 
 def _stars(ids: list[int], files: dict[int, File], comparison: Comparison) -> list[list[int]]:
