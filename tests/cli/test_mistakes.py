@@ -37,6 +37,28 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("units", "photos", "--out", "photos/units"),
+        ("units", "photos", "--out", "link/units"),
+        ("visualize", "layer3:1", "--images", "photos", "--out", "photos/best.png"),
+        ("tune", "photos", "--out", "photos/run"),
+        ("before-after", "other", "--other", "photos", "--out", "photos/deep/changes"),
+    ],
+)
+def test_pictures_are_not_written_among_the_images_that_are_read(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    for folder in ("photos", "other"):
+        draw(tmp_path / folder / "a.png", 1)
+    (tmp_path / "link").symlink_to("photos")
+    said = " ".join(told(*words, cwd=tmp_path, code=2).replace("│", " ").split())
+    assert "lies among the images of 'photos'" in said
+    assert "photos/.featurelens/results" in said
+    assert [one.name for one in (tmp_path / "photos").iterdir()] == ["a.png"]
+
+
 def commands_of_the_lab() -> list[str]:
     block = next(b for b in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "featurelens tune" in b)
     lines = (line.split("#")[0].split() for line in block.splitlines())

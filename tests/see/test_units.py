@@ -271,6 +271,18 @@ def test_a_pass_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatc
     assert np.array_equal(again["deep"].counts, whole["deep"].counts)
 
 
+def test_pages_among_the_images_are_not_read_as_images(tmp_path: Path) -> None:
+    draw_many(tmp_path, 6)
+    home = tmp_path / "pages"
+    first = units(tmp_path, small_net(), "deep", store=home)
+    first.save(home)
+    assert list(home.rglob("*.webp"))
+    again = units(tmp_path, small_net(), "deep", store=home)
+    assert [one.id for one in again.images] == [one.id for one in first.images]
+    assert len(again.images) == 6
+    assert again.skipped == ()
+
+
 def test_another_question_or_changed_images_start_anew(tmp_path: Path, monkeypatch) -> None:
     draw_many(tmp_path / "photos", 6)
     net = small_net()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
+from featurelens.cli.places import apart_from
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 
 
@@ -39,6 +40,9 @@ def before_after(
     as_json: Json = False,
 ) -> None:
     """Measure BEFORE and AFTER on IMAGES: probe, retrieval, likeness layer by layer, forgetting, units' pictures."""
+    for folder in (images, other):
+        if folder is not None:
+            apart_from(folder, out)
     from featurelens.backbone import load_backbone
 
     first = load_backbone(before, engine="torch", device=device, say=say)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
+from featurelens.cli.places import apart_from
 from featurelens.cli.terminal import interruptible, notice, print_json, quoted, say
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def tune(
 ) -> None:
     """Fine-tune a network to the classes of IMAGES; stop it at any time, the same command goes on."""
     given = dict(locals())
+    if out is not None:
+        apart_from(images, out)
     from featurelens.adapt.tuning import Tuning
     from featurelens.backbone import load_backbone
     from featurelens.cli import tuning_run as run

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
+from featurelens.cli.places import apart_from
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def units(
     as_json: Json = False,
 ) -> None:
     """Find what drives each unit of a network among IMAGES, and write a page for each."""
+    if out is not None:
+        apart_from(images, out)
     from featurelens.backbone import load_backbone
     from featurelens.see.depths import stage_layers
     from featurelens.see.spoken import unit_numbers

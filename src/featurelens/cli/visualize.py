@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
+from featurelens.cli.places import apart_from
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 
 
@@ -47,6 +48,8 @@ def visualize(
     as_json: Json = False,
 ) -> None:
     """Make pictures that drive OBJECTIVES as far as they go, and say how far that is."""
+    if images is not None:
+        apart_from(images, out.parent)
     from rich.table import Table
 
     from featurelens.backbone import load_backbone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -84,14 +85,16 @@ def batches_from(
         batches.close()
 
 
-def some_of(images: Any, limit: int | None, *, stamped: bool = False) -> list[Source]:
+def some_of(
+    images: Any, limit: int | None, *, stamped: bool = False, store: Path | None = None
+) -> list[Source]:
     """The listed images; with `limit`, that many of them, spread evenly over the list.
 
-    `stamped` as in `sources`. Raises InvalidInput when there are none, or for a limit below 1.
+    `stamped` and `store` as in `sources`. Raises InvalidInput when there are none, or for a limit below 1.
     """
     if limit is not None and limit < 1:
         raise InvalidInput(f"limit={limit}: look at 1 image or more, or leave it out for all.")
-    listed = sources(images, None, stamped=stamped)
+    listed = sources(images, None, stamped=stamped, store=store)
     if not listed:
         raise InvalidInput(
             f"There are no images in {images if isinstance(images, str | os.PathLike) else 'the list'}."

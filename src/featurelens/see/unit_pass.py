@@ -106,8 +106,8 @@ def units(
 
     One pass over `images` (what `extract` takes; with `limit` that many of them, spread evenly), which ends at
     the last layer. Files that cannot be read, or have more than `max_pixels`, are listed with their reason. With
-    `store`, a folder, a run that was stopped or killed goes on where it was, and a finished one is read. The
-    network is left as it was.
+    `store`, a folder, a run that was stopped or killed goes on where it was, and a finished one is read; what lies in it is
+    none of the images. The network is left as it was.
     Raises LayerError, InvalidInput.
 
     >>> from featurelens import load_backbone  # doctest: +SKIP
@@ -122,9 +122,10 @@ def units(
     net = with_layers(backbone)
     fit = net.spec.fit
     kept = {name: (Exemplars(top=top), Tally(bins=bins), Positive()) for name in names}
-    listed = some_of(images, limit, stamped=store is not None)
+    home = None if store is None else Path(store)
+    listed = some_of(images, limit, stamped=home is not None, store=home)
     done, seen, skipped, keep = 0, list[Source](), list[tuple[str, str]](), None
-    if store is not None:
+    if home is not None:
         about = {
             "weights": net.spec.fingerprint,
             "layers": names,
@@ -133,7 +134,7 @@ def units(
             "batch": batch_size,
             "max_pixels": max_pixels,
         }
-        keep = UnitStore(Path(store), about, listed)
+        keep = UnitStore(home, about, listed)
         done, seen, skipped = keep.load(kept)
     with untouched(net.module):
         reading = Reading(net, names, (fit.rows, fit.cols))
