@@ -43,11 +43,23 @@ def test_leave_one_out_never_asks_the_image_itself():
     assert knn_probe(features, labels, ks=(1,))[1].value < 0.8
 
 
-def test_leave_one_out_says_that_its_tests_err_towards_certainty():
-    features, labels = clustered(n=60)
-    assert "err towards certainty" in knn_probe(features, labels, ks=(5,))[5].protocol
-    split = by_ratio(labels)
-    assert "err towards certainty" not in knn_probe(features, labels, ks=(5,), splits=split)[5].protocol
+def test_leave_one_out_is_wider_because_images_vote_for_one_another_and_says_so():
+    features, labels = clustered()
+    alone = knn_probe(features, labels, ks=(5,))[5]
+    wider = alone.detail["spread"]
+    assert f"{wider:.2f} times as wide because images vote for one another" in alone.protocol
+    low, high = mean_interval(alone.per_item)
+    assert alone.interval[1] - alone.interval[0] == pytest.approx(wider * (high - low))
+    assert wider > 1.05
+    apart = knn_probe(features, labels, ks=(5,), splits=by_ratio(labels))[5]
+    assert "spread" not in apart.detail
+    assert "times as wide" not in apart.protocol
+
+
+def test_leave_one_out_that_is_always_right_does_not_claim_certainty():
+    found = knn_probe(np.repeat(np.eye(2), 20, axis=0), np.repeat([0, 1], 20), ks=(3,))[3]
+    assert found.value == 1.0
+    assert found.interval == share_interval(np.ones(40))
 
 
 def test_more_neighbours_than_images_is_undefined():

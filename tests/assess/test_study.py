@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import permutation_test
@@ -11,7 +13,7 @@ from featurelens.assess.compare import compare, read_report, told
 from featurelens.assess.findings import findings
 from featurelens.assess.pareto import pareto
 from featurelens.assess.result import Measure
-from featurelens.assess.significance import Paired, holm, paired
+from featurelens.assess.significance import Paired, against_best, holm, paired
 from featurelens.assess.study import Cost, common, confused, measure, splits_of, study
 from featurelens.backbone.protocol import Spec
 from featurelens.errors import InvalidInput
@@ -114,6 +116,22 @@ def test_the_sign_flip_test_agrees_with_scipy():
 def test_holm_multiplies_the_smallest_most_and_keeps_the_order():
     tests = [Paired("a", str(i), "m", 0.0, (0.0, 0.0), p, 9) for i, p in enumerate((0.04, 0.01, 0.03))]
     assert [t.p for t in holm(tests)] == pytest.approx([0.06, 0.03, 0.06])
+
+
+def test_the_best_of_several_is_tested_as_any_pair_could_have_been():
+    """Of five equally good ones the best against the worst is chosen for its gap; four tests are not all there is."""
+    random = np.random.default_rng(0)
+    several = {
+        str(i): Measure("m", 0.0, 60, "", per_item=row) for i, row in enumerate(random.random((5, 60)))
+    }
+    several = {name: replace(m, value=float(m.per_item.mean())) for name, m in several.items()}
+    best = max(several, key=lambda name: several[name].value)
+    found = against_best(several)
+    assert [(t.a, t.b) for t in found] == [(best, name) for name in several if name != best]
+    raw = {t.b: paired(several[best], several[t.b]).p for t in found}
+    least = min(found, key=lambda t: raw[t.b])
+    assert least.p == pytest.approx(min(1.0, 10 * raw[least.b]))
+    assert against_best({"alone": several["0"]}) == []
 
 
 def test_the_front_leaves_out_what_is_beaten_in_everything():

@@ -30,7 +30,7 @@ def spreads(values: Values, codes: Int64[np.ndarray, "n"], *, seed: int = 0) -> 
     askers and as results, over that of the mean of the values; classes are dealt evenly over the groups.
     1 where there is nothing to compare.
     """
-    rows = _whole_classes(codes, seed)
+    rows = whole_classes(codes, seed)
     groups = min(GROUPS, len(rows) // 2)
     if groups < 4:
         return dict.fromkeys(values(rows), 1.0)
@@ -52,7 +52,7 @@ def spreads(values: Values, codes: Int64[np.ndarray, "n"], *, seed: int = 0) -> 
     return factors
 
 
-def _whole_classes(codes: Int64[np.ndarray, "n"], seed: int) -> Int64[np.ndarray, "kept"]:
+def whole_classes(codes: Int64[np.ndarray, "n"], seed: int) -> Int64[np.ndarray, "kept"]:
     """All rows where there are few; else classes drawn at random, two at least, none with more than half."""
     if len(codes) <= MOST:
         return np.arange(len(codes), dtype=np.int64)

@@ -30,7 +30,8 @@ class FusionGain:
     """Every source and every fusion measured alike; `gains` compare each fusion with the best single source.
 
     `measures[way][name]`; `best[name]` is the best single source by that measure; the p of the gains are
-    corrected (Holm) for the number of fusions. Measures that are undefined are in neither.
+    corrected (Holm) for every fusion against every source, as any source could have come first. Measures that
+    are undefined are in neither.
     """
 
     measures: Mapping[str, Mapping[str, Measure]]
@@ -104,10 +105,11 @@ def fusion_gain(
     gains: list[Paired] = []
     for name in defined:
         tests = [
-            paired(measures[way][name], measures[best[name]][name], names=(way, best[name]), seed=seed)
+            paired(measures[way][name], measures[source][name], names=(way, source), seed=seed)
             for way in fusions
+            for source in given
         ]
-        gains += holm(tests)
+        gains += [test for test in holm(tests) if test.b == best[name]]
     return FusionGain(measures, best, tuple(gains))
 
 

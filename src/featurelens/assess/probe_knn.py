@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featurelens.assess.arrays import Labels, blocks, encode
+from featurelens.assess.arrays import Classes, Labels, blocks, encode
+from featurelens.assess.both_roles import wide_interval
+from featurelens.assess.half_samples import vote_spreads
 from featurelens.assess.interval import share_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
@@ -16,9 +18,6 @@ from featurelens.shapes import Float, Float32, Float64, Int64
 TEMPERATURE = 0.07
 KS = (10, 20, 100, 200)
 _SHUFFLES = 5
-_LEFT_OUT = (
-    "leave one out (images vote for one another: intervals and tests of differences err towards certainty)"
-)
 
 
 def knn_probe(
@@ -31,10 +30,10 @@ def knn_probe(
 ) -> dict[int, Measure]:
     """Accuracy of DINOv2's kNN classifier for each k: unit vectors, votes weighted by softmax(cos / 0.07).
 
-    Without `splits` every labelled image is judged by all others (leave one out). `per_item` says for each
-    row whether it was right; `detail["predicted"]` is the class name it got. `chance` lets the same neighbours
-    vote with shuffled labels. A k beyond the number of
-    teaching images is undefined. Oquab et al. 2023; Caron et al. 2021.
+    Without `splits` every labelled image is judged by all others (leave one out), and intervals are wider by
+    `detail["spread"]` (see `half_samples`). `per_item` says for each row whether it was right;
+    `detail["predicted"]` is the class name it got. `chance` lets the same neighbours vote with shuffled labels.
+    A k beyond the number of teaching images is undefined. Oquab et al. 2023; Caron et al. 2021.
 
     >>> rows = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
     >>> knn_probe(rows, ["a", "a", "b", "b"], ks=(1,))[1].value
@@ -43,7 +42,7 @@ def knn_probe(
     classes = encode(labels, len(features))
     known = np.flatnonzero(classes.known).astype(np.int64)
     count = len(classes.names)
-    way = _LEFT_OUT if splits is None else f"{len(splits)} split{'s' if len(splits) > 1 else ''}"
+    way = "leave one out" if splits is None else f"{len(splits)} split{'s' if len(splits) > 1 else ''}"
     results = {}
     for k in ks:
         name, protocol = f"kNN accuracy, k = {k}", f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}"
@@ -67,9 +66,10 @@ def knn_probe(
                 chance[place, rows] = _chance(
                     classes.codes[teach], own, indices[:, :k], similarity[:, :k], count, seed
                 )
+        wider = _spreads(features[known], classes.codes[known], usable, seed) if splits is None else {}
         for place, k in enumerate(usable):
             level = float(np.nanmean(chance[place]))
-            results[k] = _measure(k, predicted[place], classes.codes, classes.names, way, level, seed)
+            results[k] = _measure(k, predicted[place], classes, way, level, wider.get(str(k)), seed)
     return {k: results[k] for k in ks}
 
 
@@ -99,27 +99,53 @@ def _chance(
     return float(np.mean(hits))
 
 
+def _spreads(
+    rows: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"], ks: Sequence[int], seed: int
+) -> dict[str, float]:
+    """How much wider each k's interval must be because the images vote for one another."""
+
+    def right(kept: Int64[np.ndarray, "kept"]) -> dict[str, Float64[np.ndarray, "kept"]]:
+        own = codes[kept]
+        indices, similarity = nearest(rows[kept], k=min(max(ks), len(kept) - 1))
+        votes = {k: vote(own[indices[:, :k]], similarity[:, :k], int(codes.max()) + 1) for k in ks}
+        return {str(k): (of_k.argmax(axis=1) == own).astype(np.float64) for k, of_k in votes.items()}
+
+    return vote_spreads(right, codes, seed=seed)
+
+
 def _measure(
     k: int,
-    predicted: np.ndarray,
-    codes: np.ndarray,
-    names: tuple[str, ...],
+    predicted: Int64[np.ndarray, "n"],
+    classes: Classes,
     way: str,
     chance: float,
+    wider: float | None,
     seed: int,
 ) -> Measure:
-    tested = predicted >= 0
-    right = np.where(tested, predicted == codes, np.nan)
+    tested, names = predicted >= 0, classes.names
+    right = np.where(tested, predicted == classes.codes, np.nan)
+    how = "interval by bootstrap over images"
+    if wider is not None:
+        how += f", {wider:.2f} times as wide because images vote for one another (half-samples)"
     return Measure(
         f"kNN accuracy, k = {k}",
         float(np.nanmean(right)),
         int(tested.sum()),
-        f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}; interval by bootstrap over images",
-        interval=share_interval(right, seed=seed),
+        f"DINOv2 kNN: softmax(cosine / 0.07), k = {k}, {way}; {how}",
+        interval=share_interval(right, seed=seed) if wider is None else _wide(right, wider, seed),
         chance=chance,
-        detail={"predicted": [names[p] if p >= 0 else None for p in predicted.tolist()]},
+        detail={
+            "predicted": [names[p] if p >= 0 else None for p in predicted.tolist()],
+            **({} if wider is None else {"spread": wider}),
+        },
         per_item=right,
     )
+
+
+def _wide(right: Float64[np.ndarray, "n"], wider: float, seed: int) -> tuple[float, float] | None:
+    known = right[~np.isnan(right)]
+    alike = len(known) and known.min() == known.max()
+    return share_interval(right, seed=seed) if alike else wide_interval(right, wider, seed=seed)
 
 
 def vote(

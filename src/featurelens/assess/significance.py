@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -69,3 +70,14 @@ def holm(tests: Sequence[Paired]) -> list[Paired]:
         largest = max(largest, min(1.0, tests[i].p * (len(tests) - place)))
         corrected[i] = replace(tests[i], p=largest)
     return corrected
+
+
+def against_best(measures: Mapping[str, Measure], *, seed: int = 0) -> list[Paired]:
+    """The one of the highest value against each other one, in the order of `measures`.
+
+    Which comes first is seen in the same images, so that any pair could have been tested: p is corrected (Holm) for all pairs.
+    """
+    best = max(measures, key=lambda name: measures[name].value)
+    names = [best, *(name for name in measures if name != best)]
+    pairs = [paired(measures[a], measures[b], names=(a, b), seed=seed) for a, b in combinations(names, 2)]
+    return holm(pairs)[: len(names) - 1]

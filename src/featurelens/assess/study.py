@@ -18,7 +18,7 @@ from featurelens.assess.probe_knn import KS, knn_probe
 from featurelens.assess.probe_linear import few_shot, linear_probe
 from featurelens.assess.result import Measure
 from featurelens.assess.retrieval import retrieval
-from featurelens.assess.significance import Paired, holm, paired
+from featurelens.assess.significance import Paired, against_best
 from featurelens.assess.silhouette import silhouette
 from featurelens.assess.spectrum import alpha_req, rankme
 from featurelens.assess.splits import Split, by_folder, by_ratio, check_split, split_names
@@ -128,11 +128,7 @@ def study(
     quality = next((q for q in QUALITY if all(_defined(a, q) for a in assessments)), None)
     ranked = sorted(assessments, key=lambda a: -a.measures[quality].value) if quality else assessments
     best = ranked[0]
-    tests = [
-        paired(best.measures[quality], other.measures[quality], names=(best.name, other.name), seed=seed)
-        for other in ranked[1:]
-        if quality
-    ]
+    tests = against_best({a.name: a.measures[quality] for a in ranked}, seed=seed) if quality else []
     points = {
         a.name: (
             a.measures[quality].value if quality else None,
@@ -144,7 +140,7 @@ def study(
     with one_thread():
         agreement = _agreement(ranked, seed)
     front = tuple(pareto(points))
-    return Study(tuple(ranked), quality, best.name, tuple(holm(tests)), front, agreement)
+    return Study(tuple(ranked), quality, best.name, tuple(tests), front, agreement)
 
 
 def with_measures(found: Study, more: Mapping[str, Mapping[str, Measure]]) -> Study:
