@@ -15,15 +15,24 @@ def find_layer(module: nn.Module, name: str) -> tuple[str, int | None]:
     >>> find_layer(nn.Sequential(nn.ReLU()), "0@2")
     ('0', 2)
     """
-    known = dict(module.named_modules(remove_duplicate=False))
-    if name in known:
+    if _is_part(module, name):
         return name, None
     layer, at, call = name.rpartition("@")
-    if at and layer in known and call.isdecimal():
+    if at and call.isdecimal() and _is_part(module, layer):
         return layer, int(call)
+    known = dict(module.named_modules(remove_duplicate=False))
     close = get_close_matches(layer if at else name, known, n=5, cutoff=0.4)
     tail = f"Close matches: {', '.join(close)}." if close else f"Its {len(known)} layers have other names."
     raise LayerError(
         f"{type(module).__name__} has no layer '{name}'. {tail} 'featurelens layers' (in Python: "
         "`layers(module, sample)`) lists them all."
     )
+
+
+def _is_part(module: nn.Module, name: str) -> bool:
+    part: nn.Module | None = module
+    for step in name.split(".") if name else ():
+        part = part._modules.get(step)
+        if part is None:
+            return False
+    return True

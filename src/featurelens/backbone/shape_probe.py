@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from featurelens.backbone.find_layer import find_layer
 from featurelens.backbone.nested import tensors
+from featurelens.backbone.shapes_only import ShapesOnly
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import LayerError
 
@@ -92,7 +93,7 @@ def _shapes(net: nn.Module, wanted: dict[str, tuple[str, int | None]], x: Tensor
     def note(layer: str) -> Callable[..., None]:
         return lambda _module, _inputs, output: calls[layer].append([tuple(t.shape) for t in tensors(output)])
 
-    with untouched(net), torch.no_grad():
+    with untouched(net), torch.no_grad(), ShapesOnly():
         for layer in calls:
             if layer:
                 net.get_submodule(layer).register_forward_hook(note(layer))  # `untouched` takes it away
@@ -134,7 +135,7 @@ def _rebuilt(module: nn.Module, size: tuple[int, int]) -> nn.Module:
     import timm
 
     options: Any = {"pretrained": False, "num_classes": getattr(module, "num_classes", 0)}
-    with torch.device("meta"):
+    with torch.device("meta"), ShapesOnly():
         try:
             return timm.create_model(config["architecture"], img_size=size, **options).eval()
         except _FAILURES:
