@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from featurelens.assess.arrays import blocks, checked
+from featurelens.assess.collapse import COLLAPSED, collapsed, same_directions
 from featurelens.assess.interval import jackknife_interval, mean_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
@@ -31,7 +32,7 @@ def linear_cka(
     Computed from d x d products that are summed block by block, or from the n x n Gram matrices where there
     are fewer images than dimensions. `chance` is the expected value when the images of `y` are shuffled: it
     is far from 0 when n is small next to d; `debiased` removes that (Song et al. 2007, n > 3). Undefined
-    when one side does not vary. Raises InvalidInput when the tables differ in length.
+    when one side does not vary by more than rounding. Raises InvalidInput when the tables differ in length.
 
     >>> rows = np.random.default_rng(0).standard_normal((50, 5))
     >>> round(linear_cka(rows, rows * 3 + 1).value, 6)
@@ -42,11 +43,9 @@ def linear_cka(
     protocol = "linear, centred" + (", debiased" if debiased else "") + "; both on the same images"
     if n < (4 if debiased else 2):
         return undefined("CKA", f"{n} images are too few", n=n, protocol=protocol, better="neither")
+    if collapsed(x) or collapsed(y):
+        return undefined("CKA", f"of one side {COLLAPSED}", n=n, protocol=protocol, better="neither")
     terms = _terms(x, y)
-    if min(terms[1], terms[2]) <= 0:
-        return undefined(
-            "CKA", "one side is the same for every image", n=n, protocol=protocol, better="neither"
-        )
 
     again = _of_rows(x, y, debiased)
 
@@ -143,7 +142,8 @@ def neighbour_agreement(
 ) -> Measure:
     """The share of each image's k nearest neighbours that both representations have in common.
 
-    1: both would answer every search alike; chance is k / (n - 1). Undefined for n <= k.
+    1: both would answer every search alike; chance is k / (n - 1). Undefined for n <= k, or where one side does not vary
+    by more than rounding.
     """
     _paired(x, y)
     n = len(x)
@@ -153,6 +153,8 @@ def neighbour_agreement(
         return undefined(
             name, f"k = {k} needs more than {k} images", n=n, protocol=protocol, better="neither"
         )
+    if same_directions(x) or same_directions(y):
+        return undefined(name, f"of one side {COLLAPSED}", n=n, protocol=protocol, better="neither")
     shared = overlap(nearest(x, k=k)[0], nearest(y, k=k)[0])
     return Measure(
         name,

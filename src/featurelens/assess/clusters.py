@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurelens.assess.arrays import Labels, encode, unit
+from featurelens.assess.collapse import COLLAPSED, same_directions
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.spectrum import singular_values
 from featurelens.errors import MissingExtra
@@ -41,6 +42,8 @@ def clusters(
     if n < 2 * smallest:
         reason = f"{n} images are too few for clusters of {smallest}"
         return undefined("clusters", reason, n=n, protocol=protocol, better="neither"), []
+    if same_directions(features):
+        return undefined("clusters", COLLAPSED, n=n, protocol=protocol, better="neither"), []
     try:
         from sklearn.cluster import HDBSCAN
     except ImportError as error:

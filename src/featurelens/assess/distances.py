@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from featurelens.assess.arrays import Labels, encode, unit
+from featurelens.assess.collapse import COLLAPSED, same_directions
 from featurelens.assess.interval import jackknife_interval
 from featurelens.assess.result import Measure, undefined
 from featurelens.shapes import Float, Float64, Int64
@@ -39,8 +40,8 @@ def class_distances(features: Float[np.ndarray, "n d"], labels: Labels, *, seed:
         return within / between if between > 0 else float("nan")
 
     within, between, own, across = _means(rows, codes, len(counts))
-    if between == 0:
-        return undefined(name, "all images have the same features", n=n, protocol=_PROTOCOL, better="lower")
+    if same_directions(features[known]):
+        return undefined(name, COLLAPSED, n=n, protocol=_PROTOCOL, better="lower")
     others = np.where(np.eye(len(counts), dtype=bool), np.inf, across)
     per_class = {
         label: {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from featurelens.assess.arrays import Labels, blocks, checked, encode, unit
+from featurelens.assess.collapse import COLLAPSED, same_directions
 from featurelens.assess.interval import jackknife_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
@@ -94,6 +95,8 @@ def intrinsic_dimension(features: Float[np.ndarray, "n d"]) -> Measure:
     if n < 3:
         reason = "it needs three images"
         return undefined("intrinsic dimension", reason, n=n, protocol=protocol, better="neither")
+    if same_directions(features):
+        return undefined("intrinsic dimension", COLLAPSED, n=n, protocol=protocol, better="neither")
     rows = unit(features)
     indices, _ = nearest(rows, k=min(_CANDIDATES, n - 1))
     distances = np.empty(indices.shape)
@@ -131,6 +134,8 @@ def hubness(features: Float[np.ndarray, "n d"], *, k: int = 10, seed: int = 0) -
     if n <= k:
         reason = f"k = {k} needs more than {k} images"
         return undefined("hubness", reason, n=n, protocol=protocol, better="lower")
+    if same_directions(features):
+        return undefined("hubness", COLLAPSED, n=n, protocol=protocol, better="lower")
     indices, _ = nearest(features, k=k)
     counts = np.bincount(indices.ravel(), minlength=n)
     if counts.std() == 0:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from featurelens.assess.arrays import checked
+from featurelens.assess.collapse import COLLAPSED, collapsed
 from featurelens.assess.interval import jackknife_interval
 from featurelens.assess.result import Better, Measure, undefined
 from featurelens.errors import InvalidInput
@@ -91,8 +92,8 @@ def _measured(
     n = sum(map(len, parts))
     if min(map(len, parts)) < 4:
         return undefined(name, "each side needs four images or more", n=n, protocol=protocol, better=better)
-    if any(np.ptp(part, axis=0).max() == 0 for part in parts):
-        return undefined(name, "one side is the same for every image", n=n, protocol=protocol, better=better)
+    if collapsed(x) or collapsed(y):
+        return undefined(name, f"of one side {COLLAPSED}", n=n, protocol=protocol, better=better)
     gram = kernel(np.concatenate(parts))
     first = np.arange(n) < len(parts[0])
     value = float(statistic(gram, first))

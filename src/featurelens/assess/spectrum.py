@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from featurelens.assess.arrays import blocks, checked
+from featurelens.assess.collapse import COLLAPSED, collapsed
 from featurelens.assess.interval import jackknife_interval
 from featurelens.assess.result import Measure, undefined
 from featurelens.shapes import Float, Float64, Int64
@@ -44,6 +45,7 @@ def rankme(features: Float[np.ndarray, "n d"], *, interval: bool = True, seed: i
 
     spread = jackknife_interval(_rank_of_rows(features), n, groups=10, seed=seed) if interval else None
     detail = {"largest_possible": min(n, d), "share": _effective_rank(values) / min(n, d)}
+    detail["collapsed"] = collapsed(features)
     return Measure("RankMe", round(_effective_rank(values), 10), n, protocol, spread, detail=detail)
 
 
@@ -74,10 +76,12 @@ def alpha_req(features: Float[np.ndarray, "n d"], *, first: int = 3, last: int =
     Agrawal et al. 2022 (NeurIPS), fitted as Stringer et al. 2019 do: least squares on log eigenvalue against
     log rank, weighted by 1 / rank, over the ranks after `first` up to `last`. Well above 1 the features
     collapse onto few directions; well below 1 they are close to noise. The interval is that of the
-    regression. Undefined with fewer than five usable eigenvalues.
+    regression. Undefined for features that do not vary by more than rounding, and with fewer than five usable eigenvalues.
     """
     n, _ = checked(features).shape
     protocol = f"weighted log-log fit of covariance eigenvalues, ranks {first + 1} to {last}"
+    if collapsed(features):
+        return undefined("alpha-ReQ", COLLAPSED, n=n, protocol=protocol, better="neither")
     centred = features.astype(np.float64)
     centred -= centred.mean(axis=0)
     eigenvalues = singular_values(centred) ** 2 / max(n - 1, 1)

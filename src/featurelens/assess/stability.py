@@ -8,6 +8,7 @@ import numpy as np
 
 from featurelens.assess.agreement import overlap
 from featurelens.assess.arrays import Labels, encode, unit
+from featurelens.assess.collapse import COLLAPSED, same_directions
 from featurelens.assess.interval import mean_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.perturbations import PERTURBATIONS, perturb
@@ -60,7 +61,7 @@ def stability(
     after, similarity_after = nearest(harmed, clean, k=k, skip=itself)
     shared = overlap(before, after)
     results = {
-        "drift": _drift(unit(clean), unit(harmed), itself, seed),
+        "drift": _drift(unit(clean), unit(harmed), itself, same_directions(clean), seed),
         name: Measure(
             name,
             float(shared.mean()),
@@ -82,14 +83,17 @@ def stability(
 
 
 def _drift(
-    clean: Float[np.ndarray, "n d"], harmed: Float[np.ndarray, "m d"], rows: Int64[np.ndarray, "m"], seed: int
+    clean: Float[np.ndarray, "n d"],
+    harmed: Float[np.ndarray, "m d"],
+    rows: Int64[np.ndarray, "m"],
+    fallen: bool,
+    seed: int,
 ) -> Measure:
     n, total = len(clean), clean.sum(axis=0)
     moved = 1 - np.einsum("nd,nd->n", clean[rows], harmed)
     between = (n * n - total @ total - (n - np.einsum("nd,nd->n", clean, clean).sum())) / (n * (n - 1))
-    if between <= 1e-12:
-        reason = "all clean images have the same features"
-        return undefined("drift", reason, n=len(harmed), protocol="cosine", better="lower")
+    if between <= 0 or fallen:
+        return undefined("drift", COLLAPSED, n=len(harmed), protocol="cosine", better="lower")
     drift = np.maximum(moved, 0) / between
     return Measure(
         "drift",

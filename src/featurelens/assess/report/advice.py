@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from featurelens.assess.collapse import same_directions
 from featurelens.assess.report.words import short
 from featurelens.assess.result import Measure
 from featurelens.assess.stability import harms
@@ -57,7 +58,12 @@ def cautions(study: Study) -> list[str]:
     """What limits the answer, in plain sentences."""
     features = study.assessments[0].features
     labels = [label for label in features.labels or () if label]
-    found = []
+    found = [
+        f"The features of {short(a.name)} have collapsed: all images have the same up to rounding, so that what is "
+        "measured of them is noise. Check the network and its weights."
+        for a in study.assessments
+        if same_directions(a.features.vectors)
+    ]
     if labels:
         sizes = {label: labels.count(label) for label in set(labels)}
         smallest = min(sizes, key=lambda label: (sizes[label], label))

@@ -97,6 +97,10 @@ def _ratio(m: Measure) -> str:
 
 
 def _rank(m: Measure) -> str:
+    if m.detail.get("collapsed"):
+        return (
+            "Collapsed: all images have the same features up to rounding. Check the network and its weights."
+        )
     share = float(m.detail.get("share", 0))
     if share < 0.1:
         return "Few directions are in use: features can be compressed strongly, or have partly collapsed."
