@@ -101,7 +101,11 @@ def write_bundle(
         text = {
             "format": FORMAT,
             "spec": spec.to_json(),
-            "files": {file.name: file.stat().st_size for file in sorted(part.iterdir())},
+            "files": {
+                file.relative_to(part).as_posix(): file.stat().st_size
+                for file in sorted(part.rglob("*"))
+                if file.is_file()
+            },
             "made": dict(made or {}),
         }
         (part / SPEC).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from featurelens.backbone.onnx_files import parts
+
 PRECISION = "fp16 weights, fp32 arithmetic"
+_MOST_INSIDE = 1_900_000_000  # bytes of weights; a protobuf file ends at 2 GB, and the graph needs some
 _SMALL = 256  # numbers; what is smaller weighs nothing, and may be an epsilon that half precision makes zero
 
 
@@ -13,10 +16,12 @@ def halve_weights(file: Path) -> None:
     """Store the large constants of the ONNX file as float16, cast back where they are used: half the size.
 
     The arithmetic stays float32. Values beyond 65,504 become infinite; the parity check that follows sees it.
+    What does not fit into one ONNX file even so lies in FILE.data beside it; side files of before are removed.
     """
     import onnx
     from onnx import numpy_helper
 
+    _, *beside = parts(file, ".data")
     model = onnx.load(str(file))
     casts = []
     for item in model.graph.initializer:
@@ -29,8 +34,11 @@ def halve_weights(file: Path) -> None:
     rest = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(casts + rest)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(file))
+    for part in beside:
+        part.unlink()  # onnx would append to them
+    apart = sum(len(item.raw_data) for item in model.graph.initializer) > _MOST_INSIDE
+    onnx.save(model, str(file), save_as_external_data=apart, location=f"{file.name}.data")
+    onnx.checker.check_model(str(file))
 
 
 def widen_weights(model: Any) -> None:

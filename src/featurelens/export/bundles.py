@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from featurelens.backbone.bundle import MODEL, SPEC, open_bundle, read_bundle, write_bundle
+from featurelens.backbone.bundle import SPEC, open_bundle, read_bundle, write_bundle
 from featurelens.backbone.half import PRECISION as HALF
 from featurelens.backbone.half import halve_weights
+from featurelens.backbone.onnx_files import parts
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import BackboneError
@@ -56,12 +57,12 @@ def write_small_bundle(
     def write(file: Path) -> None:
         nonlocal left
         if calibrate is None:
-            for part in source.file.parent.glob(f"{MODEL}*"):  # above 2 GB the weights lie beside the graph
-                shutil.copyfile(part, file.parent / part.name)
+            for part in parts(source.file, ".data"):  # above 2 GB the weights lie beside the graph
+                copy = file.parent / part.relative_to(source.file.parent)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(part, copy)
             if fp16:
                 halve_weights(file)
-                for part in file.parent.glob(f"{MODEL}?*"):
-                    part.unlink()  # the halved weights lie in the graph
             return
         found, left = quantise(source.file, file, source.spec, calibrate, overlap=overlap, say=say)
         if found < LEAST_OVERLAP:
