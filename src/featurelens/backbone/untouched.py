@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import is_
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -34,7 +36,7 @@ def untouched(module: nn.Module, *, freeze: bool = True) -> Iterator[nn.Module]:
     try:
         module.eval()
         if freeze:
-            for parameter in module.parameters():
+            for parameter, _, _ in state.parameters:
                 parameter.requires_grad_(False)
         yield module
     finally:
@@ -43,6 +45,9 @@ def untouched(module: nn.Module, *, freeze: bool = True) -> Iterator[nn.Module]:
 
 class _State:
     def __init__(self, module: nn.Module) -> None:
+        parts = list(
+            module.modules()
+        )  # walked once: torch walks the tree anew for parameters and for buffers
         # A shallow copy of every attribute, and of every dictionary and list in them, holds the mode, the
         # parameters, the buffers, the hooks and whatever caches a layer keeps (LeViT: its attention biases).
         # Most dictionaries of most layers are empty (hooks): None stands for them, which is several times quicker.
@@ -52,12 +57,14 @@ class _State:
                 dict(vars(part)),
                 [(v, v.copy() if v else None) for v in vars(part).values() if type(v) in _HOLDERS],
             )
-            for part in module.modules()
+            for part in parts
         ]
-        self.parameters = [(p, p.requires_grad, p.grad) for p in module.parameters()]
-        held = [*module.buffers(), *(grad for _, _, grad in self.parameters if grad is not None)]
+        parameters = _each_once(p for part in parts for p in part._parameters.values())
+        self.parameters = [(p, p.requires_grad, p.grad) for p in parameters]
+        buffers = _each_once(b for part in parts for b in part._buffers.values())
+        held = [*buffers, *(grad for _, _, grad in self.parameters if grad is not None)]
         self.values = [(tensor, tensor.detach().clone()) for tensor in held if not tensor.is_meta]
-        self.devices = sorted({p.device.index for p in module.parameters() if p.device.type == "cuda"})
+        self.devices = sorted({p.device.index for p in parameters if p.device.type == "cuda"})
         self.random = (
             torch.get_rng_state(),
             [torch.cuda.get_rng_state(device) for device in self.devices],
@@ -86,6 +93,10 @@ class _State:
             torch.cuda.set_rng_state(state, device)
         np.random.set_state(legacy)  # noqa: NPY002
         random.setstate(python)
+
+
+def _each_once(found: Iterable[T | None]) -> list[T]:
+    return list({id(one): one for one in found if one is not None}.values())
 
 
 _HOLDERS = (dict, OrderedDict, list, set)
