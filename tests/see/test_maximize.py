@@ -187,22 +187,40 @@ def test_more_steps_climb_higher_than_any_photo_does() -> None:
         assert after.natural == pytest.approx(float(maps[:, unit].mean((1, 2)).max()), rel=1e-3)
 
 
-def test_copies_that_are_kept_apart_differ_more() -> None:
+def alike(objective: Objective) -> float:
+    """Of four pictures for it, the mean cosine between the Gram matrices of the maps of "deep"."""
     net = small_net()
+    made = maximize(net, objective, steps=40, size=32)
+    assert [one.copy for one in made] == [0, 1, 2, 3]
+    x = torch.from_numpy(np.stack([one.pixels for one in made])).permute(0, 3, 1, 2) / 255
+    module = SmallNet().eval()
+    with torch.no_grad():
+        flat = module.deep(module.norm(module.stem(net.normalize(x))).relu()).flatten(2)
+    gram = (flat @ flat.mT).flatten(1)
+    gram /= gram.norm(dim=1, keepdim=True)
+    return float(((gram @ gram.T).sum() - 4) / 12)
 
-    def alike(weight: float) -> float:
-        """The mean cosine between the Gram matrices of the layer's maps."""
-        made = maximize(net, diverse(channel("deep", 0), 4, weight=weight), steps=60, size=32)
-        assert [one.copy for one in made] == [0, 1, 2, 3]
-        x = torch.from_numpy(np.stack([one.pixels for one in made])).permute(0, 3, 1, 2) / 255
-        module = SmallNet().eval()
-        with torch.no_grad():
-            flat = module.deep(module.norm(module.stem(net.normalize(x))).relu()).flatten(2)
-        gram = (flat @ flat.mT).flatten(1)
-        gram /= gram.norm(dim=1, keepdim=True)
-        return float(((gram @ gram.T).sum() - 4) / 12)
 
-    assert alike(3.0) < alike(0.0) - 0.02
+def test_copies_that_are_kept_apart_differ_more() -> None:
+    together = alike(diverse(channel("deep", 0), 4, weight=0.0))
+    assert alike(diverse(channel("deep", 0), 4, weight=3.0)) < together - 0.02
+    assert alike(1e-3 * diverse(channel("deep", 0), 4, weight=3.0)) < together - 0.02
+
+
+def test_copies_are_kept_apart_also_where_the_score_is_near_zero() -> None:
+    """Less a constant the objective has the same gradient, so the same pictures: also when that leaves nothing of it."""
+    one = channel("deep", 0)
+    nothing = replace(one, score=lambda out: one.score(out) - one.score(out).detach())
+    near, apart = (alike(diverse(nothing, 4, weight=weight)) for weight in (0.0, 3.0))
+    assert apart < near - 0.02
+
+
+def test_copies_of_a_dead_unit_are_not_taken_for_alive() -> None:
+    """What keeps copies apart must not move pictures that the unit itself does not."""
+    made = maximize(
+        backbone_of(Sleepy()), diverse(channel("act", 0), 2), retries=1, steps=12, size=32, views=STILL
+    )
+    assert [(one.alive, one.attempts) for one in made] == [(False, 2)] * 2
 
 
 def test_a_picture_like_an_image_comes_to_embed_like_it() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -65,25 +65,29 @@ class Climb:
         views = look(drawn, self._matrices[:, self._now])
         if self._noise:
             views = views + self._views.noise * self._drawn_noise()
-        scores, apart = self._scores(self._reading(views), self._views.count)
-        (scores.sum() + apart).backward()
+        outputs = self._reading(views)
+        score, apart = self._scores(outputs, self._views.count).sum(), self._apart(outputs)
+        own = None
+        if apart is not None and not all(self._heard):  # what keeps copies apart does not make a unit answer
+            (own,) = torch.autograd.grad(score, drawn, retain_graph=True)
+        (score if apart is None else score + apart).backward()
         self._now += 1
         if parameters.grad is None or drawn.grad is None:
             self._count_silence(torch.zeros(self.pictures))
             return
         gradient = parameters.grad.nan_to_num_(0.0, 0.0, 0.0)
         weight = drawn.grad.nan_to_num_(0.0, 0.0, 0.0).abs().sum(1)
-        total = weight.flatten(1).sum(1)
+        total = _sizes(weight)
         self._importance += weight / total.clamp_min(torch.finfo(total.dtype).tiny).view(-1, 1, 1)
         self._ascent.step(gradient)
-        self._count_silence(total)
+        self._count_silence(total if own is None else _sizes(own))
 
     def finish(self, natural: Sequence[float | None]) -> list[list[Picture]]:
         """For each objective its pictures, scored as they will be seen: without views, rounded to 8 bits."""
         with torch.no_grad():
             drawn = self._canvas.draw(self._ascent.parameters)
             pixels = (drawn * 255).round().clamp(0, 255)
-            scores, _ = self._scores(self._reading(pixels / 255, detach=True), 1)
+            scores = self._scores(self._reading(pixels / 255, detach=True), 1)
         importance = _smoothed(self._importance).cpu().numpy()
         shown = pixels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
         made = []
@@ -105,15 +109,29 @@ class Climb:
             )
         return made
 
-    def _scores(self, outputs: Outputs, count: int) -> tuple[Float[Tensor, " picture"], Tensor]:
-        """Each picture's score, the mean over its views, and the sum of what keeps copies apart."""
-        scores, apart = [], torch.zeros((), device=self._device)
+    def _scores(self, outputs: Outputs, count: int) -> Float[Tensor, " picture"]:
+        """Each picture's score, the mean over its views."""
+        return torch.cat(
+            [
+                one.score(own).view(one.copies, count).mean(1)
+                for one, own in zip(self._objectives, self._own(outputs, count), strict=True)
+            ]
+        )
+
+    def _apart(self, outputs: Outputs) -> Tensor | None:
+        """The sum of what keeps copies apart, of each picture's first view; None where nothing does."""
+        count = self._views.count
+        found = [
+            one.apart({n: x[::count] for n, x in own.items()}).sum()
+            for one, own in zip(self._objectives, self._own(outputs, count), strict=True)
+            if one.apart is not None
+        ]
+        return torch.stack(found).sum() if found else None
+
+    def _own(self, outputs: Outputs, count: int) -> Iterator[Outputs]:
+        """What the layers of each objective gave for its own pictures."""
         for one, end in zip(self._objectives, self._ends, strict=True):
-            own = {n: outputs[n][(end - one.copies) * count : end * count] for n in one.layers}
-            scores.append(one.score(own).view(one.copies, count).mean(1))
-            if one.apart is not None:
-                apart = apart + one.apart({n: x[::count] for n, x in own.items()}).sum()
-        return torch.cat(scores), apart
+            yield {n: outputs[n][(end - one.copies) * count : end * count] for n in one.layers}
 
     def _count_silence(self, gradients: Tensor) -> None:
         for i, size in enumerate(gradients.tolist()):
@@ -130,6 +148,10 @@ class Climb:
     def _drawn_noise(self) -> Tensor:
         shape = (self._views.count, 3, *self._reading.size)
         return torch.cat([torch.randn(shape, generator=one) for one in self._noise]).to(self._device)
+
+
+def _sizes(gradient: Tensor) -> Float[Tensor, " picture"]:
+    return gradient.nan_to_num(0.0, 0.0, 0.0).abs().flatten(1).sum(1)
 
 
 def _smoothed(importance: Tensor) -> Tensor:

@@ -40,8 +40,13 @@ class Objective:
         return _joined(self, other, -1.0)
 
     def __mul__(self, factor: float) -> Objective:
-        score = self.score
-        return replace(self, name=f"{factor:g}*{_in_brackets(self)}", score=lambda out: factor * score(out))
+        score, apart = self.score, self.apart
+        return replace(
+            self,
+            name=f"{factor:g}*{_in_brackets(self)}",
+            score=lambda out: factor * score(out),
+            apart=apart and (lambda out: abs(factor) * apart(out)),
+        )
 
     __rmul__ = __mul__
 
@@ -133,7 +138,9 @@ def diverse(objective: Objective, copies: int, *, weight: float = 1.0) -> Object
     """Several pictures for one objective, kept apart: `weight` x the mean cosine of their Gram matrices is taken off.
 
     The Gram matrix of a layer (channel x channel, over places) tells its texture and not its position
-    (Olah et al., "Feature visualization", 2017). `weight` counts in units of the objective's own size.
+    (Olah et al., "Feature visualization", 2017; lucid's `diversity`). Theirs is added with a weight that must suit
+    the layer (lucid's notebooks: 1e2); here `weight` counts in units of the objective: of its score, and where that is
+    near zero, of what it would change if the layer's channels changed by their root mean square.
     """
     if copies < 2:
         raise InvalidInput(f"copies={copies}: keeping pictures apart takes at least 2.")
@@ -144,9 +151,20 @@ def diverse(objective: Objective, copies: int, *, weight: float = 1.0) -> Object
         gram = torch.einsum("bip,bjp->bij", flat, flat).flatten(1)
         gram = gram / gram.norm(dim=1, keepdim=True).clamp_min(torch.finfo(gram.dtype).tiny)
         alike = (gram @ gram.T).fill_diagonal_(0).sum(1) / (copies - 1)
-        return -weight * alike * objective.score(out).detach().abs()
+        return -weight * alike * _size(objective, out, layer)
 
     return replace(objective, copies=copies, apart=apart)
+
+
+def _size(objective: Objective, out: Outputs, layer: str) -> Float[Tensor, " batch"]:
+    """How large the objective is, for each copy."""
+    score, x = objective.score(out), out[layer]
+    (slope,) = torch.autograd.grad(score.sum(), x, retain_graph=True, allow_unused=True)
+    size = score.detach().abs()
+    if slope is None:
+        return size
+    typical = x.detach().flatten(1).square().mean(1).sqrt()
+    return torch.maximum(size, typical * slope.norm(dim=1).flatten(1).sum(1))
 
 
 def _joined(a: Objective, b: Objective, sign: float) -> Objective:
