@@ -9,10 +9,13 @@ from featurelens.assess import (
     alpha_req,
     class_distances,
     clusters,
+    copies,
     coral_distance,
+    findings,
     hubness,
     intrinsic_dimension,
     linear_cka,
+    measure,
     neighbour_agreement,
     rankme,
     stability,
@@ -104,3 +107,12 @@ def test_a_report_warns_of_the_backbone_that_collapsed():
     said = [text for text in cautions(found) if "collapsed" in text]
     assert len(said) == 1
     assert "dead" in said[0]
+
+
+def test_collapsed_features_make_no_list_of_copies():
+    """Every pair would be one: 300 images make 44,850 rows of a table."""
+    rows = scattered(5e-7, np.float32)
+    ids = tuple(map(str, range(300)))
+    features = Features.from_raw(ids, rows, Spec("dead", weights="w", dim=64))
+    assert len(copies(rows)) > 40_000
+    assert findings(measure(features)).pairs == ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from featurelens.assess.collapse import same_directions
 from featurelens.assess.copies import Pair, across, copies, two_labels
 from featurelens.assess.mislabelled import Suspect, mislabelled
 from featurelens.assess.neighbours import nearest
@@ -63,7 +64,7 @@ def _findings(
 ) -> Findings:
     features = assessment.features
     rows, labels = features.vectors, features.labels
-    pairs = copies(rows)
+    pairs = [] if same_directions(rows) else copies(rows)  # else every pair, and none tells anything
     leaks = across(pairs, sides_of(features) if sides is None else sides)
     if labels is None:
         return Findings(tuple(pairs), (), tuple(leaks), (), background, (), ())

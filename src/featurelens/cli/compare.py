@@ -52,7 +52,10 @@ def compare(
             change.verdict if change.p is None else f"{change.verdict} (p {_small(change.p)})",
         )
     show(table)
-    notice("p: paired on the same images. Others: whether the intervals of both reports allow for it.")
+    notice(
+        "p: paired on the same images. Others: whether the intervals of both reports allow for it. "
+        "Each measure is judged by itself: of twenty that did not change, about one looks changed."
+    )
 
 
 def _names(backbone: str) -> str:

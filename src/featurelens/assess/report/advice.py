@@ -60,7 +60,7 @@ def cautions(study: Study) -> list[str]:
     labels = [label for label in features.labels or () if label]
     found = [
         f"The features of {short(a.name)} have collapsed: all images have the same up to rounding, so that what is "
-        "measured of them is noise. Check the network and its weights."
+        "measured of them is noise. Check the network and its weights, and whether all files are one picture."
         for a in study.assessments
         if same_directions(a.features.vectors)
     ]
