@@ -94,6 +94,8 @@ def test_a_hit_says_what_the_image_is(gallery):
         (np.full(16, np.nan, np.float32), "not finite"),
         (np.zeros(16, np.float32), "zero vector"),
         (np.ones((2, 3, 16), np.float32), "shape"),
+        (np.eye(16, dtype=np.float32)[:2], "2 query vectors were given .* all of them to search_many"),
+        (np.empty((0, 16), np.float32), "0 query vectors were given"),
         ("no/such.png", "no file no/such.png, and no image of that name"),
         (True, "Cannot search with bool"),
     ],

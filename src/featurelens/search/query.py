@@ -42,7 +42,7 @@ def stored_vector(
             )
         return vector
     if isinstance(query, np.ndarray) and query.dtype.kind == "f":
-        return unit_queries(np.atleast_2d(query), settings)[0]
+        return unit_query(query, settings)
     if isinstance(query, str | os.PathLike):
         return _of_file(Path(query), connection, settings)
     return None
@@ -57,6 +57,16 @@ def embedded(query: Query, settings: Settings, backbone: Backbone) -> Float32[np
         )
     reader = reader_of(backbone.spec, exact=settings.exact, max_pixels=settings.max_pixels)
     return unit_queries(mean_vector(backbone.embed, reader.read(query))[None], settings)[0]
+
+
+def unit_query(vector: np.ndarray, settings: Settings) -> Float32[np.ndarray, " dim"]:
+    """One query vector, normalised; InvalidInput for several, and as of `unit_queries`."""
+    units = unit_queries(np.atleast_2d(vector), settings)
+    if len(units) != 1:
+        raise InvalidInput(
+            f"{len(units)} query vectors were given to a search for one; give one, or all of them to search_many."
+        )
+    return units[0]
 
 
 def unit_queries(vectors: np.ndarray, settings: Settings) -> Float32[np.ndarray, "query dim"]:
