@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,39 @@ def test_strangers_are_kept_out_from_the_beginning(tmp_path, go: threading.Event
             assert "<html" in client.get("/?token=right").text
             go.set()
             assert client.get("/api/v1/gallery", timeout=30).json()["images"] == 3
+
+
+def test_what_came_early_is_counted_and_logged_like_all_else(tmp_path, go: threading.Event, caplog):
+    """Refused or answered before there is an app, or handed on to it: each once."""
+    caplog.set_level(logging.INFO, "featurelens.access")
+    right = {"authorization": "Bearer right"}
+    with serving(early(tmp_path, go, token="right")) as address, ThreadPoolExecutor(1) as pool:
+        refused = [httpx.get(address), httpx.post(f"{address}/v1/embeddings"), httpx.get(f"{address}/none")]
+        assert [one.status_code for one in refused] == [401] * 3
+        page = httpx.get(address, headers=right)
+        file = re.search(r'(?:src|href)="(/static/[^"]+)"', page.text)
+        assert file is not None
+        httpx.get(address + file[1], headers=right)
+        waiting = pool.submit(httpx.get, f"{address}/api/v1/gallery", headers=right, timeout=30)
+        go.set()
+        answer = waiting.result(30)
+        text = httpx.get(f"{address}/metrics", headers=right).text
+        late = httpx.get(f"{address}/api/v1/gallery", headers=right)
+    counts = {
+        found.groups(): int(found[3])
+        for found in re.finditer(r'requests_total\{method="\w+",route="(.+)",status="(\d+)"\} (\d+)', text)
+    }
+    assert sorted(counts) == [
+        ("/", "200", "1"),
+        ("/api/v1/gallery", "200", "1"),
+        ("/static/{version}/{path:path}", "200", "1"),
+        ("/v1/embeddings", "401", "1"),
+        ("other", "401", "2"),
+    ]
+    ids = [one.headers["x-request-id"] for one in (*refused, page, answer, late)]
+    logged = [record.fields["id"] for record in caplog.records if record.name == "featurelens.access"]
+    assert len(logged) == len(set(logged)) == 8
+    assert set(ids) <= set(logged)
 
 
 def test_an_app_that_cannot_be_made_ends_the_server_with_its_error(go: threading.Event):

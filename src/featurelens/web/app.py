@@ -88,6 +88,6 @@ def make_app(
     app.add_middleware(Guard, tokens=tokens, hosts=hosts, limits=rules)
     if rules.rate is not None:  # around the guard: guesses at the token are limited, too
         app.add_middleware(RateLimit, rates=Rates(rate=rules.rate, burst=rules.burst))
-    app.add_middleware(Metered, meters=meters, known=ENGINE)
+    app.add_middleware(Metered, count=meters.add, known=ENGINE)
     app.add_middleware(Sealed)
     return app

@@ -8,16 +8,19 @@ import sys
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from threading import Thread
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from featurelens.web.gate import ENGINE
 from featurelens.web.guard import Guard
 from featurelens.web.lifespan import living
 from featurelens.web.limits import Limits
+from featurelens.web.metrics import Metered
 from featurelens.web.problems import Problem, answer
-from featurelens.web.routes.pages import PAGES, read_pages
+from featurelens.web.routes.pages import PAGES, STATIC, read_pages
 from featurelens.web.sealed import Sealed
 from featurelens.web.tokens import Tokens
 
@@ -47,7 +50,9 @@ class Early:
         self._app: FastAPI | None = None
         self._closing = False
         self._ready = asyncio.Event()
-        self._first: ASGIApp = Sealed(Guard(self._while_waiting, tokens=tokens, hosts=hosts, limits=limits))
+        self._counted: list[Any] = []  # by the app, as soon as it is there
+        guard = Guard(self._while_waiting, tokens=tokens, hosts=hosts, limits=limits)
+        self._first: ASGIApp = Sealed(Metered(guard, count=self._count, known=ENGINE))
 
     @property
     def inside(self) -> int:
@@ -78,9 +83,11 @@ class Early:
         path = scope["path"]
         if scope["type"] == "http" and scope["method"] == "GET":
             if path in PAGES:
+                scope["route"] = SimpleNamespace(path=path)
                 await read_pages().page(path)(scope, receive, send)
                 return
             if path.startswith("/static/"):
+                scope["route"] = SimpleNamespace(path=STATIC)
                 await _file(path)(scope, receive, send)
                 return
         await self._ready.wait()
@@ -90,6 +97,12 @@ class Early:
             )
             return
         await self._app(scope, receive, send)
+
+    def _count(self, *request: Any) -> None:
+        if self._app is None:
+            self._counted.append(request)
+        else:
+            self._app.state.meters.add(*request)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
@@ -108,6 +121,9 @@ class Early:
             app = await asyncio.to_thread(self._make)
             await stack.enter_async_context(living(app))
             self._app = app
+            for request in self._counted:
+                app.state.meters.add(*request)
+            self._counted.clear()
             if self._closing:
                 self.close_door()
         except BaseException as error:  # noqa: BLE001 (goes to whoever started the server)

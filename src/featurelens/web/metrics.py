@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from threading import Lock
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,7 +18,9 @@ from featurelens.web.rates import client_of
 from featurelens.web.spans import trace_id
 
 Key = tuple[str, str, str]
+Count = Callable[[str, str, int, float], None]
 _METHODS = {"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"}
+_COUNTED = "featurelens.counted"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _access = logging.getLogger("featurelens.access")
 
@@ -39,15 +42,19 @@ class Meters:
 
 
 class Metered:
-    """ASGI middleware that counts, names each request (X-Request-ID, the client's own if it has one) and logs it."""
+    """ASGI middleware that counts, names each request (X-Request-ID, the client's own if it has one) and logs it.
 
-    def __init__(self, app: ASGIApp, *, meters: Meters, known: frozenset[str]) -> None:
-        self._app, self._meters, self._known = app, meters, known
+    `count` gets method, route, status and seconds. A request that passes through two of them is counted by the first.
+    """
+
+    def __init__(self, app: ASGIApp, *, count: Count, known: frozenset[str]) -> None:
+        self._app, self._count, self._known = app, count, known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope.get(_COUNTED):
             await self._app(scope, receive, send)
             return
+        scope[_COUNTED] = True
         started, status, seconds, sent = time.perf_counter(), 500, 0.0, 0
         name = Headers(scope=scope).get("x-request-id", "")
         name = name if _ID.fullmatch(name) else secrets.token_hex(8)
@@ -66,7 +73,7 @@ class Metered:
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = self._route(scope)
-            self._meters.add(method, route, status, seconds or time.perf_counter() - started)
+            self._count(method, route, status, seconds or time.perf_counter() - started)
             if _access.isEnabledFor(logging.INFO):
                 whole = time.perf_counter() - started
                 about = {"id": name, "client": client_of(scope), "method": method, "path": scope["path"]}

@@ -29,6 +29,9 @@ PAGES = {
 }
 
 
+STATIC = "/static/{version}/{path:path}"
+
+
 class Pages:
     """The pages' texts, each rendered once (they depend on nothing but the files in the package), and their files."""
 
@@ -74,6 +77,6 @@ def add_pages(app: FastAPI) -> None:
     def page(request: Request) -> Response:
         return pages.page(request.scope["route"].path)
 
-    app.add_api_route("/static/{version}/{path:path}", static, methods=["GET"], include_in_schema=False)
+    app.add_api_route(STATIC, static, methods=["GET"], include_in_schema=False)
     for path in PAGES:
         app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
