@@ -233,3 +233,16 @@ def test_the_picture_shows_pitch_upwards_and_time_to_the_right() -> None:
     assert left > right  # rows count downwards
     silent = np.asarray(spectrogram(np.zeros(32_000, np.float32), side=64))
     assert np.ptp(silent.reshape(-1, 3), axis=0).max() == 0
+
+
+def test_an_array_has_the_picture_of_a_file_with_the_same_samples() -> None:
+    """The array's rate is that of the windows, not that of the picture."""
+    rising = np.concatenate([tone(1.0, pitch=300), tone(1.0, pitch=6_000)])
+    both = np.stack([rising, rising], 1)
+    wanted = np.asarray(READER.picture(encoded(rising, coding="FLOAT"), 128), np.int16)
+    for samples in (rising, both):
+        assert np.abs(np.asarray(READER.picture(samples, 128), np.int16) - wanted).max() <= 2
+    with pytest.raises(InvalidInput, match="expected floats"):
+        READER.picture(np.zeros(3, np.int16), 64)
+    with pytest.raises(SoundError, match="no numbers"):
+        READER.picture(np.full(3, np.nan), 64)

@@ -61,11 +61,20 @@ class SoundReader:
 
     def picture(self, source: Any, side: int) -> Image.Image:
         """The log-mel spectrogram of the whole sound: time to the right, pitch upwards."""
-        from featurelens.sounds.picture import spectrogram
+        from featurelens.sounds.picture import RATE, spectrogram
 
+        if isinstance(source, np.ndarray):
+            source = decode.resampled(self._mixed(source), self.windows.rate, RATE)
         return spectrogram(source, side=side)
 
     def _of_array(self, sound: np.ndarray) -> Iterator[Float32[np.ndarray, " window"]]:
+        mixed = self._mixed(sound)
+        for start in self.windows.starts(len(mixed) / self.windows.rate):
+            first = int(start * self.windows.rate)
+            yield self.windows.filled(mixed[first : first + self.windows.samples])
+
+    def _mixed(self, sound: np.ndarray) -> Float32[np.ndarray, " sample"]:
+        """One channel of an array; InvalidInput, SoundError for what is no sound."""
         if sound.dtype.kind != "f" or sound.ndim not in (1, 2) or not len(sound):
             raise InvalidInput(
                 f"The sound is {sound.dtype} {list(sound.shape)}; expected floats [sample] or [sample, channel] at "
@@ -74,9 +83,7 @@ class SoundReader:
         mixed = sound.astype(np.float32) if sound.ndim == 1 else sound.mean(1, dtype=np.float32)
         if not np.isfinite(mixed).all():
             raise SoundError("the sound holds values that are no numbers (NaN or infinite)")
-        for start in self.windows.starts(len(mixed) / self.windows.rate):
-            first = int(start * self.windows.rate)
-            yield self.windows.filled(mixed[first : first + self.windows.samples])
+        return mixed
 
 
 class _Parts:
