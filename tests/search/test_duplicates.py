@@ -189,6 +189,26 @@ def test_the_candidates_are_those_of_comparing_all_with_all(tmp_path, monkeypatc
     assert isinstance(gallery.finder.nearest, Nearest)
 
 
+def test_of_few_images_among_many_no_more_than_their_nearest_are_held(tmp_path, monkeypatch):
+    """A small folder of a large gallery: its images' neighbours in it stand far behind others."""
+    rows = np.random.default_rng(0).normal(size=(900, 16)).astype(np.float32)
+    backbone, asked, real = NumpyBackbone(dim=16), [], Nearest.search
+
+    def search(self, snapshot, queries, k, **how):
+        asked.append(k)
+        return real(self, snapshot, queries, k, **how)
+
+    monkeypatch.setattr(Nearest, "search", search)
+    with Gallery.create(tmp_path, backbone=backbone) as gallery:
+        gallery.add(Features.from_raw([f"{i:03d}" for i in range(900)], rows, backbone.spec))
+        few, vectors = list(range(7, 900, 60)), gallery.features().vectors
+        snapshot, nearest = gallery.finder.snapshot(), gallery.finder.nearest
+        found = list(likely.likely_pairs(nearest, snapshot, set(few), neighbours=5, least=0.0))
+    pairs = {(a, b) for _, some in found for a, b, _ in some}
+    assert pairs == likely_twin(vectors[[one - 1 for one in few]], few, 5, 0.0)
+    assert max(asked) < 60
+
+
 def test_sabotage_without_a_look_at_the_pictures_similar_photos_would_be_duplicates(gallery, monkeypatch):
     monkeypatch.setattr(copies.Comparison, "same", lambda self, a, b, cosine: True)
     assert len(find_duplicates(gallery)) < 3

@@ -11,6 +11,7 @@ from featurelens.search.vectors import Snapshot
 from featurelens.shapes import Float32, Int
 
 _CHUNK = 256
+_SPARE = 8  # asked for beyond the neighbours: the image itself, and some that do not count
 
 Pairs = list[tuple[int, int, float]]
 
@@ -58,10 +59,16 @@ def _nearest(
     vectors: Float32[np.ndarray, "row dim"],
     neighbours: int,
 ) -> Iterator[tuple[int, Sequence[int], Sequence[float]]]:
-    """The nearest in `alone` of each image, itself left out; asks for more where others took their places."""
-    waiting, asked = np.arange(len(ids)), neighbours + 8
-    while len(waiting):
-        found, cosines = nearest.search(snapshot, vectors[waiting], asked)
+    """The nearest in `alone` of each image, itself left out; where others took their places, only `alone` is looked at.
+
+    To ask for so many that they are among them would hold nearly all vectors once for each image.
+    """
+    waiting = np.arange(len(ids))
+    for asked in (neighbours + _SPARE, 4 * (neighbours + _SPARE), None):
+        if not len(waiting):
+            return
+        allowed = np.sort(np.fromiter(alone, np.int64, len(alone))) if asked is None else None
+        found, cosines = nearest.search(snapshot, vectors[waiting], asked or neighbours + 1, allowed=allowed)
         again = []
         for i, near, values in zip(waiting.tolist(), found, cosines, strict=True):
             one = int(ids[i])
@@ -70,8 +77,8 @@ def _nearest(
                 for other, value in zip(near.tolist(), values.tolist(), strict=True)
                 if other != one and other in alone
             ][:neighbours]
-            if len(good) < neighbours and len(near) == asked and asked < snapshot.alive:
+            if len(good) < neighbours and len(near) == asked:
                 again.append(i)
             else:
                 yield one, [other for other, _ in good], [value for _, value in good]
-        waiting, asked = np.array(again, np.int64), 4 * asked
+        waiting = np.array(again, np.int64)
