@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from featurelens.backbone import hub, hub_folder, load_backbone
+from featurelens.backbone.clip_folder import TEXT, VISION
 from featurelens.backbone.listing import list_backbones
 from featurelens.backbone.protocol import with_text
 from featurelens.errors import BackboneError
@@ -85,6 +86,56 @@ def test_a_download_says_name_size_and_licence_first_and_fetches_what_is_needed(
     load_backbone(f"clip:{REPO}", threads=1, say=said.append)
     assert not fetched
     assert len(said) == 1
+
+
+def weights_apart(folder: Path, names: dict[str, str]) -> None:
+    """Move the weights of the towers into files of these names beside them."""
+    import onnx
+
+    for graph, side in names.items():
+        model = onnx.load(str(folder / graph))
+        onnx.save(model, str(folder / graph), save_as_external_data=True, location=side, size_threshold=0)
+
+
+def test_side_files_of_any_name_come_with_their_graph_also_after_a_stop(
+    clip, empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names stand in the graphs: one usual, one not. A download that was killed goes on with what is lacking."""
+    source = tmp_path / "source"
+    shutil.copytree(clip.folder, source)
+    weights_apart(source, {VISION: "vision_model.onnx_data", TEXT: "words.bin"})
+    said: list[str] = []
+    fetched: list[str] = []
+    names = [*files(source), Path("onnx/other.bin")]
+
+    def info(self: object, repo: str, **asked: object) -> SimpleNamespace:
+        siblings = [SimpleNamespace(rfilename=str(name), size=1_000_000) for name in names]
+        return SimpleNamespace(siblings=siblings, sha=SHA, card_data=SimpleNamespace(license="mit"))
+
+    def download(repo: str, name: str, *, revision: str, cache_dir: Path) -> str:
+        if name == "onnx/words.bin" and "onnx/words.bin" not in fetched:
+            fetched.append(name)
+            assert len(said) == 2, "its size is said before"
+            raise KeyboardInterrupt
+        fetched.append(name)
+        put(source, [Path(name)], source, cache_dir)
+        return str(cache_dir / f"models--{repo.replace('/', '--')}" / "snapshots" / SHA / name)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", info)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(hub_folder.hub, "check_reachable", lambda name: None)
+    with pytest.raises(KeyboardInterrupt):
+        load_backbone(f"clip:{REPO}", threads=1, say=said.append)
+    net = load_backbone(f"clip:{REPO}@{SHA}", threads=1, say=said.append)
+    assert set(fetched) == {str(name) for name in files(source)}
+    assert [text.partition(":")[2].split(" from")[0] for text in said[:2]] == [
+        f"{REPO}: about 8 MB", f"{REPO}: about 1 MB"
+    ]  # fmt: skip
+    same = load_backbone(f"clip:{source}", threads=1)
+    assert net.spec.weights == same.spec.weights
+    np.testing.assert_array_equal(
+        with_text(net, "").embed_text(["a dog"]), with_text(same, "").embed_text(["a dog"])
+    )
 
 
 def test_a_repository_without_the_towers_is_told(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

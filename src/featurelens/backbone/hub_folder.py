@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from featurelens.backbone import hub
+from featurelens.backbone.onnx_files import named
 from featurelens.backbone.request import Say
 from featurelens.errors import BackboneError, MissingExtra
 
@@ -29,6 +30,7 @@ def hub_files(
 ) -> Path:
     """The folder with the files `needed`, and those of `also` that the repository has; `repo` may end in @REVISION.
 
+    Files that hold weights of an ONNX graph come with it: their names stand in the graph, so their size is said then.
     `otherwise` says what a repository without them is not, `extra` what installs the hub's client. Nothing is asked
     of the network where all that is needed lies in the hub's cache. Raises BackboneError, which says
     what is cached and what to do.
@@ -36,8 +38,10 @@ def hub_files(
     if importlib.util.find_spec("huggingface_hub") is None:
         raise MissingExtra("huggingface_hub", extra, f"Fetching '{name}' from the hub")
     here = [hub.cached_file(repo, one) for one in needed]
-    if all(here):
-        return _root(here[0], needed[0])
+    known = [file for file in here if file is not None]
+    lacking = [side for file in known for side in _sides(file) if not (file.parent / side).is_file()]
+    if len(known) == len(needed) and not lacking:  # a download may have been stopped in between
+        return _root(known[0], needed[0])
     plain, _, revision = repo.partition("@")
     hub.check_reachable(name)
     from huggingface_hub import HfApi, hf_hub_download
@@ -52,12 +56,23 @@ def hub_files(
             wanted = [one for one in (*needed, *also) if one in sizes]
             licence = getattr(told.card_data, "license", None) if told.card_data else None
             hub.announce(name, sum(sizes[one] for one in wanted) / 1e6, plain, licence, say)
-            files = [
-                hf_hub_download(plain, one, revision=told.sha, cache_dir=hub.hub_folder()) for one in wanted
-            ]
+
+            def fetched(names: Iterable[str]) -> dict[str, Path]:
+                return {
+                    one: Path(hf_hub_download(plain, one, revision=told.sha, cache_dir=hub.hub_folder()))
+                    for one in names
+                }
+
+            files = fetched(wanted)
+            sides = {
+                (PurePosixPath(one).parent / side).as_posix() for one in wanted for side in _sides(files[one])
+            }
+            if lacking := sorted((sides & sizes.keys()) - files.keys()):
+                hub.announce(name, sum(sizes[one] for one in lacking) / 1e6, plain, licence, say)
+                fetched(lacking)
             if told.sha:
                 _name_revision(plain, revision or "main", told.sha)
-            return _root(Path(files[0]), needed[0])
+            return _root(files[needed[0]], needed[0])
         except RepositoryNotFoundError as error:
             raise BackboneError(
                 f"The hub has no repository {plain}, or shows it only to people who have logged in ('hf auth login')."
@@ -68,8 +83,11 @@ def hub_files(
             ) from error
 
 
-def _root(file: Path | None, name: str) -> Path:
-    assert file is not None
+def _sides(file: Path) -> list[str]:
+    return named(file) if file.suffix == ".onnx" else []
+
+
+def _root(file: Path, name: str) -> Path:
     return file.parents[len(Path(name).parts) - 1]
 
 

@@ -26,8 +26,13 @@ def parts(file: Path, usual: str) -> list[Path]:
     Only those that are there; of a file that is not ONNX, those that were named before it broke off.
     """
     first = file.with_name(file.name + usual)
-    named = {file.parent / location.lstrip("/.\\") for location in _locations(file)}  # as OpenVINO reads them
-    return [one for one in (file, first, *sorted(named - {file, first})) if one.is_file()]
+    beside = {file.parent / name for name in named(file)}
+    return [one for one in (file, first, *sorted(beside - {file, first})) if one.is_file()]
+
+
+def named(file: Path) -> list[str]:
+    """The names, beside the file, of those that hold weights of its graph, sorted, whether they are there or not."""
+    return sorted({location.lstrip("/.\\") for location in _locations(file)})  # as OpenVINO reads them
 
 
 def chunks(file: Path) -> Iterator[bytes]:
