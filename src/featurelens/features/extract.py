@@ -38,7 +38,7 @@ def extract(
     max_bytes: int = 4 << 30,
     on_progress: OnProgress | None = None,
 ) -> Features | dict[str, Features]:
-    """Embed a folder, or a list of paths, uint8 arrays [row, col, 3] or PIL images, in one pass.
+    """Embed a folder, or a list of paths, uint8 arrays or tensors [row, col, 3] or PIL images, in one pass.
 
     Without `layers` the result is one Features: the backbone's own embedding, or its maps under
     `pooling`. With `layers` (a torch backbone) it is one Features per layer, pooled by `pooling`

@@ -15,6 +15,7 @@ from featurelens.errors import InvalidInput
 from featurelens.features.labels import Labels
 from featurelens.features.store import stamp_file, stamp_of
 from featurelens.images.find import find_files
+from featurelens.images.tensors import as_array
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def sources(
     A folder gives relative names as ids, paths give themselves, everything else its position.
     `stamped`: also hash arrays and bytes, which a store needs to know them again. A `store` in the folder is left out.
     """
+    images = as_array(images)
     if isinstance(images, str | os.PathLike):
         path = Path(images)
         if not path.exists():
@@ -45,10 +47,10 @@ def sources(
             raise InvalidInput(
                 f"An array of images must be [image, row, col, 3]; this one is {list(images.shape)}."
             )
-        found = [_one(i, image, stamped) for i, image in enumerate(images)]
+        found = [_one(i, as_array(image), stamped) for i, image in enumerate(images)]
     else:
         raise InvalidInput(
-            f"Expected a folder, or a list of paths, arrays or PIL images, not {type(images).__name__}."
+            f"Expected a folder, or a list of paths, arrays, tensors or PIL images, not {type(images).__name__}."
         )
     if labels is None:
         return found
@@ -76,5 +78,9 @@ def _digest(image: Any) -> str:
         about, content = "bytes", image
     else:
         array = np.ascontiguousarray(image)
+        if array.dtype.hasobject:
+            raise InvalidInput(
+                f"An item of the list is {type(image).__name__}; give paths, arrays or PIL images."
+            )
         about, content = f"{array.dtype}{array.shape}{getattr(image, 'mode', '')}", array.tobytes()
     return "b2:" + hashlib.blake2b(about.encode() + b"\0" + content, digest_size=16).hexdigest()

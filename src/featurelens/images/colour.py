@@ -39,9 +39,19 @@ def from_array(array: np.ndarray) -> Image.Image:
     if not good or array.size == 0:
         raise ImageError(
             f"an array of {array.dtype} with shape {array.shape} is not an image; expected uint8 with shape "
-            "[rows, columns], [rows, columns, 3] (RGB) or [rows, columns, 4] (RGBA), none of them 0"
+            f"[rows, columns], [rows, columns, 3] (RGB) or [rows, columns, 4] (RGBA), none of them 0{_mend(array)}"
         )
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _mend(array: np.ndarray) -> str:
+    """What turns an array as networks take it into an image."""
+    told = []
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (3, 4):
+        told.append("put the channels last (in NumPy x.transpose(1, 2, 0), in torch x.permute(1, 2, 0))")
+    if array.dtype.kind == "f":
+        told.append("make its values uint8 (of values from 0 to 1: times 255 and rounded)")
+    return f"; {' and '.join(told)}" if told and array.size else ""
 
 
 def in_colour(pixels: UInt8[np.ndarray, "row col *rgb"]) -> UInt8[np.ndarray, "row col 3"]:

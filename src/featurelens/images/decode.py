@@ -6,11 +6,12 @@ import io
 import os
 from dataclasses import dataclass
 from io import BufferedIOBase
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from featurelens.errors import ImageError
+from featurelens.errors import ImageError, InvalidInput
 from featurelens.images import jpeg
 from featurelens.images.budget import MemoryBudget
 from featurelens.images.colour import flatten, from_array, in_colour
@@ -22,6 +23,7 @@ from featurelens.images.png import check_filled
 from featurelens.images.quiet import quiet
 from featurelens.images.reading import opened
 from featurelens.images.resize import Box, resize, resize_exactly
+from featurelens.images.tensors import as_array
 from featurelens.shapes import UInt8
 
 DEFAULT_MAX_PIXELS = 100_000_000
@@ -44,26 +46,26 @@ class Decoded:
 
 
 def decode(
-    source: Source, *, fit: Fit | None = None, exact: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
+    source: Source | Any, *, fit: Fit | None = None, exact: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Decoded:
-    """Decode `source` (path, file contents, uint8 array, Pillow image) to upright 8-bit RGB.
+    """Decode `source` (path, file contents, uint8 array or tensor, Pillow image) to upright 8-bit RGB.
 
     `fit=None` keeps the size. `exact=True` equals Pillow's decoding and timm's or torchvision's evaluation
     transform bit for bit; the default decodes large JPEGs smaller from the start (see `jpeg.scale`) and cuts
     while resizing, which is faster and nearly the same. Transparency lies on white, of an animation comes the
     first frame. More than `max_pixels`, judged from the header, is refused.
-    Raises ImageError, whose `reason` says in plain words why there is no picture.
+    Raises ImageError, whose `reason` says in plain words why there is no picture; InvalidInput for what is none of these.
 
     >>> decode(np.zeros((300, 400, 3), np.uint8), fit=Fit()).pixels.shape
     (224, 224, 3)
     """
     try:
-        return _decode(source, fit, exact, max_pixels)
+        return _decode(as_array(source), fit, exact, max_pixels)
     except MemoryError:
         raise ImageError("not enough memory to decode it") from None
 
 
-def _decode(source: Source, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
+def _decode(source: Any, fit: Fit | None, exact: bool, max_pixels: int) -> Decoded:
     with quiet():
         if isinstance(source, np.ndarray):
             image = from_array(source)
@@ -73,6 +75,11 @@ def _decode(source: Source, fit: Fit | None, exact: bool, max_pixels: int) -> De
             return _from_pillow(source, fit, exact, max_pixels)
         if isinstance(source, bytes):
             return _from_file(io.BytesIO(source), len(source), fit, exact, max_pixels)
+        if not isinstance(source, str | os.PathLike):
+            raise InvalidInput(
+                f"An image is a path, the bytes of a file, a uint8 array or tensor [row, column, 3] or a Pillow image, "
+                f"not {type(source).__name__}."
+            )
         with opened(source) as (file, size):
             return _from_file(file, size, fit, exact, max_pixels)
 
