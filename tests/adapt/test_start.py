@@ -112,6 +112,28 @@ def test_any_timm_network_goes_on_and_is_a_backbone_again(name: str, photos: Pat
     assert moved > 1e-6, "and training has changed it"
 
 
+def test_a_run_from_another_start_is_refused_by_its_name(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(SHORT, options={"channels": [8, 8, 16, 16]})
+    given = from_folder(photos, recipe, say=silent)
+
+    def train(start: str | None, out: Path) -> None:
+        begin = start_from(start, recipe, say=silent)
+        pretrain(
+            begin.recipe, given.pairs, given.held, out, say=silent, prepare=begin.prepare, start=begin.name
+        )
+
+    train(None, tmp_path / "a")
+    first = str(tmp_path / "a" / "checkpoint.pt")
+    with pytest.raises(InvalidInput, match=r"start = 'none'; now it is 'checkpoint\.pt [0-9a-f]{12}'.*--out"):
+        train(first, tmp_path / "a")
+    train(first, tmp_path / "b")
+    train(first, tmp_path / "b")  # the same again goes on
+    with pytest.raises(InvalidInput, match=r"start = 'checkpoint\.pt [0-9a-f]{12}'; now it is 'none'"):
+        train(None, tmp_path / "b")
+    with pytest.raises(InvalidInput, match="start = 'checkpoint"):  # another file of that name
+        train(str(tmp_path / "b" / "checkpoint.pt"), tmp_path / "b")
+
+
 def test_labels_are_looked_at_and_never_learned(photos: Path, tmp_path: Path) -> None:
     recipe = replace(SHORT, options={"channels": [8, 8, 16, 16]})
     given = from_folder(photos, recipe, say=silent)

@@ -56,6 +56,21 @@ def test_no_steps_want_a_bundle_to_fit(tmp_path: Path) -> None:
     assert "--bundle" in done.stderr
 
 
+def test_what_no_backbone_can_be_made_of_is_told_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        'architecture = "test_vit"\noptions = {dynamic_img_size = true}\nphases = [[2, 32, 8]]\npool = 64\n'
+    )
+    done = featurelens(
+        "pretrain", tmp_path / "r.toml", "--out", tmp_path / "run", "--bundle", tmp_path / "bundle"
+    )
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "Traceback" not in said
+    assert "'test_vit' does not give them" in said
+    assert 'Set result = "network"' in said
+    assert not (tmp_path / "run").exists()
+
+
 def test_too_few_images_and_a_missing_folder_are_told(tmp_path: Path) -> None:
     done = featurelens("pretrain", tmp_path, "--out", tmp_path / "run")
     assert done.returncode == 1

@@ -39,7 +39,8 @@ def load(out: Path, kind: str, about: Mapping[str, Any]) -> dict[str, Any] | Non
     before = state["about"]
     for name, now in about.items():
         if before.get(name) != now:
-            run = _TOLD.get(name) or f"{name} = {before.get(name)!r}; now it is {now!r}"
+            noted = f"{name} = {before[name]!r}" if name in before else f"no {name} on record"
+            run = _TOLD.get(name) or f"{noted}; now it is {now!r}"
             back = "put them back to go on, " if name == "images" else "put the settings back to go on, "
             raise InvalidInput(f"{path} belongs to a run with {run}. {advice.format(back)}")
     return state

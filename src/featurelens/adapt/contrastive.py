@@ -79,7 +79,7 @@ def held_aside(
 
 def pretrain(
     recipe: Recipe, pairs: Callable[[int], Pairs], held: Pairs, out: Path, *,
-    images: str = "", device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
+    images: str = "", start: str = "none", device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
     prepare: Callable[[Learner], object] = lambda learner: None, labelled: Labelled | None = None,
     keep_going: Callable[[], bool] = lambda: True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -88,8 +88,8 @@ def pretrain(
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
     `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there,
-    if its recipe (but for FREE) and the digest `images` (`Source.digest`) of what is learnt from are the same.
-    `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
+    if its recipe (but for FREE), the digest `images` (`Source.digest`) of what is learnt from and `start` (`Start.name`) are
+    the same. `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
     Raises CollapsedRun when the run is dead, OutOfMemory where memory is too small for the batch, InvalidInput where
     `out` holds a longer or another run.
     """
@@ -110,27 +110,28 @@ def pretrain(
         say("compiling the network at the first step (half a minute)")
         learner.encoder.compile()
     parts = {"learner": learner, "average": average, "optimizer": optimizer}
-    about = {k: v for k, v in recipe.to_json().items() if k not in FREE} | {"images": images}
+    about = {k: v for k, v in recipe.to_json().items() if k not in FREE}
+    about |= {"images": images, "start": start}
 
     def save(step: int) -> None:
         state = {name: part.state_dict() for name, part in parts.items()}
         checkpoints.save(out, "pretrain", about, state | {"step": step, "recipe": recipe.to_json()})
 
-    start = 0
+    begun = 0
     if (saved := checkpoints.load(out, "pretrain", about)) is not None:
-        start = saved["step"]
+        begun = saved["step"]
         for name, part in parts.items():
             part.load_state_dict(saved[name])
-    if start > recipe.steps:
+    if begun > recipe.steps:
         raise InvalidInput(
-            f"{out} holds a run of {start} steps, and this one would end at step {recipe.steps}. Give another folder for it "
+            f"{out} holds a run of {begun} steps, and this one would end at step {recipe.steps}. Give another folder for it "
             "(--out), or at least as many steps."
         )
-    if start:
-        say(f"going on from step {start} of {recipe.steps}")
-    stream, augment = pairs(start), Augment(**recipe.augment)
+    if begun:
+        say(f"going on from step {begun} of {recipe.steps}")
+    stream, augment = pairs(begun), Augment(**recipe.augment)
     with own_chance(device), kept_memory(device):
-        for step in range(start, recipe.steps):
+        for step in range(begun, recipe.steps):
             source = torch.Generator(device=device).manual_seed(recipe.seed * 1_000_003 + step)
             size, batch = recipe.phase(step)
             advice = f"Try {max(2, batch // 2)} (pairs per step in phases); what was saved before is kept."
@@ -161,7 +162,7 @@ def pretrain(
                 save(done)
                 if not keep_going():
                     break
-    if not recipe.steps and not start:  # what is started from, as it is
+    if not recipe.steps and not begun:  # what is started from, as it is
         save(0)
     return average.eval()
 

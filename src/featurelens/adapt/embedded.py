@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from featurelens.adapt.augment import Augment
 from featurelens.adapt.fuse import discriminant
+from featurelens.adapt.learner import REFUSALS
 from featurelens.adapt.recipe import MEAN, STD
 from featurelens.backbone.half import PRECISION, halve_weights
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.errors import BackboneError
 from featurelens.images.fit import Fit
 from featurelens.images.procedural import render_tensor
 from featurelens.nn.descriptor import DETAIL, STAGES, Branch, Descriptor
@@ -31,18 +33,27 @@ FIT_AUGMENT = Augment(
 
 
 def trunk_of(checkpoint: dict[str, Any]) -> nn.Module:
-    """The averaged network of a checkpoint as a timm feature pyramid, up to the last stage that the descriptor uses."""
+    """The averaged network of a checkpoint as a timm feature pyramid, up to the last stage that the descriptor uses.
+
+    Raises BackboneError for a network that has no such stages.
+    """
     import timm
 
     recipe = checkpoint["recipe"]
-    trunk = timm.create_model(
-        recipe["architecture"], features_only=True, out_indices=STAGES, **recipe["options"]
-    )
-    own = trunk.state_dict()
     found = {
         k.removeprefix("encoder."): v for k, v in checkpoint["average"].items() if k.startswith("encoder.")
     }
-    trunk.load_state_dict({name: found[name] for name in own})
+    try:
+        trunk = timm.create_model(
+            recipe["architecture"], features_only=True, out_indices=STAGES, **recipe["options"]
+        )
+        trunk.load_state_dict({name: found[name] for name in trunk.state_dict()})
+    except REFUSALS as error:
+        raise BackboneError(
+            f'The recipe\'s result is "descriptor", which is built on the stages of a network such as resnet18; '
+            f"'{recipe['architecture']}' does not give them ({type(error).__name__}: {error}). Set result = \"network\" in "
+            "the recipe for the bare network."
+        ) from error
     return trunk.eval()
 
 
@@ -86,6 +97,15 @@ def fit(descriptor: Descriptor, first: Tensor, second: Tensor) -> None:
 def assemble(checkpoint: dict[str, Any]) -> Descriptor:
     """The network with its trunk from the checkpoint; the rest still to be fitted."""
     return Descriptor(trunk_of(checkpoint), mean=MEAN, std=STD, plan=PLAN).eval()
+
+
+@torch.no_grad()
+def fill(descriptor: Descriptor) -> None:
+    """Random numbers where `fit` would set mixtures and projections: enough to try an export."""
+    source = torch.Generator().manual_seed(FIT_SEED)
+    for tensor in descriptor.branches.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=source))
 
 
 def _features(module: Any, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from featurelens.adapt.recipe import Recipe
 from featurelens.errors import InvalidInput
 from featurelens.shapes import Float
 
-_REFUSALS = (
+REFUSALS = (
     AssertionError, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError,
     ZeroDivisionError,
 )  # fmt: skip
@@ -65,7 +65,7 @@ def _encoder(recipe: Recipe) -> nn.Module:
         )
     try:
         return timm.create_model(recipe.architecture, num_classes=0, **recipe.options)
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise InvalidInput(
             f"timm's '{recipe.architecture}' cannot be made with options = {recipe.options} "
             f"({type(error).__name__}: {str(error).partition(chr(10))[0]}). Change the recipe's options."
@@ -81,7 +81,7 @@ def _probed(encoder: nn.Module, recipe: Recipe) -> int:
         for size in sizes:
             try:
                 found = encoder(torch.zeros(1, 3, size, size))
-            except _REFUSALS as error:
+            except REFUSALS as error:
                 raise InvalidInput(
                     f"'{recipe.architecture}' does not take images of {size} px "
                     f"({str(error).partition(chr(10))[0]}). Change the pixels in phases, or give it "

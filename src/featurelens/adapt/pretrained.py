@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from featurelens.adapt import embedded
+from featurelens.adapt.chance import own_chance
 from featurelens.adapt.checkpoints import read_pretrained
+from featurelens.adapt.learner import Learner
 from featurelens.adapt.recipe import Recipe, make_recipe
 from featurelens.backbone import load_backbone
 from featurelens.backbone.timm_folder import write_timm_folder
@@ -37,9 +40,31 @@ def pretrained(checkpoint: Path, *, images: Tensor | None = None) -> TorchBackbo
 
 def write(checkpoint: Path, folder: Path, *, images: Tensor | None = None) -> TorchBackbone:
     """The bundle of `pretrained`; it loads as `bundle:DIR`, and a bare network with engine="torch" too."""
+    return _write(pretrained(checkpoint, images=images), folder)
+
+
+def check_export(recipe: Recipe, prepare: Callable[[Learner], object]) -> None:
+    """Export the untrained network, to nowhere, so that what stops it is told before the training and not after.
+
+    `prepare` is that of the start. Raises BackboneError.
+    """
+    with own_chance("cpu"):
+        learner = Learner(recipe)
+        prepare(learner)
+    state = {"recipe": recipe.to_json(), "average": learner.eval().state_dict()}
+    if recipe.result == "network":
+        backbone = network(recipe, state)
+    else:
+        descriptor = embedded.assemble(state)
+        embedded.fill(descriptor)
+        backbone = embedded.as_backbone(descriptor)
+    with tempfile.TemporaryDirectory() as folder:
+        _write(backbone, Path(folder) / "bundle")
+
+
+def _write(backbone: TorchBackbone, folder: Path) -> TorchBackbone:
     from featurelens.backbone.to_onnx import export_bundle
 
-    backbone = pretrained(checkpoint, images=images)
     if isinstance(backbone.module, Descriptor):
         return embedded.write_embedded(backbone.module, folder, name=backbone.spec.name)
     export_bundle(backbone, folder)

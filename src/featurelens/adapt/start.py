@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from featurelens.adapt.checkpoints import read_pretrained
@@ -16,13 +18,20 @@ from featurelens.adapt.recover import ARCHITECTURE, OPTIONS, recovered
 from featurelens.backbone import load_backbone
 from featurelens.errors import BackboneError, InvalidInput
 
+NONE = "none"
+"""The name of a start from random weights, which the recipe's seed decides."""
+
 
 @dataclass(frozen=True)
 class Start:
-    """The recipe, brought into line with what is started from, and what fills a new learner."""
+    """The recipe, brought into line with what is started from, and what fills a new learner.
+
+    `name` tells one start from another: what was asked for and, of weights, their digest.
+    """
 
     recipe: Recipe
     prepare: Callable[[Learner], object]
+    name: str
 
 
 def start_from(name: str | None, recipe: Recipe, *, say: Callable[[str], None] = print) -> Start:
@@ -32,14 +41,27 @@ def start_from(name: str | None, recipe: Recipe, *, say: Callable[[str], None] =
     where it cannot be had, InvalidInput for a network that is not from timm.
     """
     if name is None:
-        return Start(recipe, lambda learner: None)
+        return Start(recipe, lambda learner: None, NONE)
     if name == "embedded":
-        return Start(
-            replace(recipe, architecture=ARCHITECTURE, options=OPTIONS, result="descriptor"), _embedded
-        )
+        recipe = replace(recipe, architecture=ARCHITECTURE, options=OPTIONS, result="descriptor")
+        return Start(recipe, _embedded, f"embedded {digest_of(recovered().trunk.state_dict())}")
     if Path(name).is_file() or name.endswith(".pt"):
-        return Start(recipe, lambda learner: warm_start(learner, Path(name)))
+        weights = read_pretrained(Path(name))["average"]
+        return Start(
+            recipe,
+            lambda learner: warm_start(learner, Path(name)),
+            f"{Path(name).name} {digest_of(weights)}",
+        )
     return _timm(name, recipe, say)
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """Twelve characters that tell these weights from others."""
+    digest = hashlib.blake2b(digest_size=6)
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def warm_start(learner: nn.Module, path: Path) -> None:
@@ -83,4 +105,4 @@ def _timm(name: str, recipe: Recipe, say: Callable[[str], None]) -> Start:
         recipe, architecture=config["architecture"], options=options, mean=tuple(spec.mean), std=tuple(spec.std),
         result="network", input=spec.fit.rows,
     )  # fmt: skip
-    return Start(changed, prepare)
+    return Start(changed, prepare, f"{name.rpartition('/')[2]} {digest_of(weights)}")

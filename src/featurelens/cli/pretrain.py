@@ -76,13 +76,16 @@ def pretrain(
     origin = start or ("embedded" if photos and recipe is None else "none")
     begin = start_from(None if origin == "none" else origin, chosen, say=say)
     chosen = begin.recipe
+    if bundle and chosen.steps:
+        say("trying the export with the untrained network")
+        pretrained.check_export(chosen, begin.prepare)
     given = (
         from_folder(source, chosen, device=device, say=say) if photos else procedural(chosen, device=device)
     )
     say(f"{chosen.objective} of {chosen.architecture}, started from {origin}: {told(chosen.phases)}")
     with progress_bar("Training", unit="steps") as advance, interruptible() as keep_going:
-        train(chosen, given.pairs, given.held, out, images=given.digest, device=device, save_every=save_every, say=say,
-              prepare=begin.prepare, labelled=given.labelled, keep_going=keep_going, on_progress=advance)  # fmt: skip
+        train(chosen, given.pairs, given.held, out, images=given.digest, start=begin.name, device=device, save_every=save_every,
+              say=say, prepare=begin.prepare, labelled=given.labelled, keep_going=keep_going, on_progress=advance)  # fmt: skip
         if not keep_going():
             raise KeyboardInterrupt
     result = {"checkpoint": out / "checkpoint.pt", "steps": chosen.steps}
