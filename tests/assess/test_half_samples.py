@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,11 +12,12 @@ from featurelens.assess.both_roles import spreads
 from featurelens.assess.half_samples import vote_spreads
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.probe_knn import knn_probe, vote
+from featurelens.assess.retrieval import retrieval
 from featurelens.assess.significance import paired
 
 X = np.random.default_rng(0).standard_normal(600)
 CODES = np.arange(600) % 3
-RUNS = 100
+RUNS = 50
 
 
 @cache
@@ -62,16 +64,16 @@ def test_too_few_images_are_not_cut():
 
 
 def test_the_width_of_leave_one_out_is_that_of_sets_drawn_anew():
-    """By halves the standard error is right within a seventh; the bootstrap is too narrow, a jackknife far too wide."""
+    """By halves the standard error is right within a fifth; the bootstrap is too narrow, a jackknife far too wide."""
     first = [pair[0] for pair in runs()]
     true = np.std([one.value for one in first])
     alone = np.mean([one.per_item.std(ddof=1) / np.sqrt(60) for one in first])
     halves = np.mean([one.detail["spread"] for one in first])
     assert alone < 0.85 * true
-    assert halves * alone == pytest.approx(true, rel=0.15)
+    assert halves * alone == pytest.approx(true, rel=0.2)
     labels, centres = np.arange(60) % 2, np.random.default_rng(99).standard_normal((2, 16))
     factors = []
-    for seed in range(20):
+    for seed in range(10):
         rows = centres[labels] + 2.5 * np.random.default_rng(seed).standard_normal((60, 16))
         factors.append(spreads(lambda kept, rows=rows: {"v": right(rows[kept], labels[kept])}, labels)["v"])
     assert np.mean(factors) * alone > 1.3 * true
@@ -83,9 +85,29 @@ def right(rows, labels):
 
 
 def test_equally_good_sets_are_seldom_called_different_by_leave_one_out():
-    """At level .05: without the factor every eighth pair or so is."""
-    told = [paired(a, b) for a, b in runs()]
-    assert sum(one.significant for one in told) <= 7
-    assert sum(one.interval[0] <= 0 <= one.interval[1] for one in told) >= 92
+    """At level .05, and their intervals hold the truth; without the factor more are, and fewer do."""
     truth = np.mean([a.value for a, _ in runs()])
-    assert sum(a.interval[0] <= truth <= a.interval[1] for a, _ in runs()) >= 90
+
+    def told(pairs):
+        tests = [paired(a, b) for a, b in pairs]
+        return sum(one.significant for one in tests), sum(
+            one.interval[0] <= 0 <= one.interval[1] for one in tests
+        )
+
+    different, held = told(runs())
+    assert different <= 4
+    assert held >= 45
+    assert sum(a.interval[0] <= truth <= a.interval[1] for a, _ in runs()) >= 44
+    bare = [[replace(one, detail={}) for one in pair] for pair in runs()]
+    assert told(bare)[0] > different
+    assert told(bare)[1] < held
+
+
+def test_the_first_result_is_a_vote_of_one_and_as_wide():
+    labels, centres = np.arange(60) % 2, np.random.default_rng(99).standard_normal((2, 16))
+    rows = [centres[labels] + 2.5 * np.random.default_rng(s).standard_normal((60, 16)) for s in range(24)]
+    found = [retrieval(one, labels, ks=(1,))["precision@1"] for one in rows]
+    assert all("half-samples" in one.protocol for one in found)
+    true = np.std([one.value for one in found])
+    alone = np.mean([one.per_item.std(ddof=1) / np.sqrt(60) for one in found])
+    assert np.mean([one.detail["spread"] for one in found]) * alone == pytest.approx(true, rel=0.3)

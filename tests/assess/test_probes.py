@@ -8,9 +8,11 @@ from scipy.stats import binomtest, bootstrap
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from featurelens.assess.interval import jackknife_interval, mean_interval, share_interval
+from featurelens.assess.interval import difference_interval, jackknife_interval, mean_interval, share_interval
 from featurelens.assess.probe_knn import knn_probe
 from featurelens.assess.probe_linear import few_shot, linear_probe
+from featurelens.assess.result import Measure
+from featurelens.assess.significance import paired
 from featurelens.assess.splits import Split, by_folder, by_ratio, in_folds
 from featurelens.errors import InvalidInput
 
@@ -54,6 +56,23 @@ def test_leave_one_out_is_wider_because_images_vote_for_one_another_and_says_so(
     apart = knn_probe(features, labels, ks=(5,), splits=by_ratio(labels))[5]
     assert "spread" not in apart.detail
     assert "times as wide" not in apart.protocol
+
+
+def test_folds_say_that_they_share_teaching_images_and_one_split_does_not():
+    features, labels = clustered(n=60)
+    assert "folds share teaching images" in linear_probe(features, labels, grid=(1.0,)).protocol
+    apart = linear_probe(features, labels, grid=(1.0,), splits=by_ratio(labels))
+    assert "share teaching" not in apart.protocol
+
+
+def test_differences_that_are_all_alike_do_not_claim_certainty():
+    doubt = 1.959964**2 / (20 + 1.959964**2)
+    assert difference_interval(np.zeros(20)) == pytest.approx((-doubt, doubt))
+    assert difference_interval(np.ones(20)) == pytest.approx((1 - 2 * doubt, 1.0))
+    gaps = np.r_[np.ones(4), np.zeros(16), np.nan]
+    assert difference_interval(gaps) == mean_interval(gaps)
+    same = Measure("m", 1.0, 20, "", per_item=np.ones(20))
+    assert paired(same, same).interval == pytest.approx((-doubt, doubt))
 
 
 def test_leave_one_out_that_is_always_right_does_not_claim_certainty():

@@ -48,7 +48,7 @@ def rounding(features: Float[np.ndarray, "n d"]) -> float:
     nothing of that: for them it is that of their own type.
 
     >>> half = np.array([[0.1, 0.2]], np.float16)
-    >>> rounding(half.astype(np.float32)) == np.finfo(np.float16).eps
+    >>> rounding(half.astype(np.float32)) == 2**-10
     True
     """
     some = features[:_LOOKED_AT]

@@ -23,7 +23,7 @@ def vote_spreads(values: Values, codes: Int64[np.ndarray, "n"], *, seed: int = 0
     whole). Halves share no image, so half the squared difference of their means estimates the variance of
     such a mean without bias (half-samples, McCarthy 1969; that statistics which jump need much left out:
     Shao & Wu 1989). The factor is its root over the standard error that values within a half suggest. 1 where
-    there are fewer than 16 images, or values that do not differ.
+    there are fewer than 16 images, halves with fewer than two values, or values that do not differ.
     """
     rows = whole_classes(codes, seed)
     if len(rows) < _FEWEST:
@@ -35,6 +35,8 @@ def vote_spreads(values: Values, codes: Int64[np.ndarray, "n"], *, seed: int = 0
         first = _first_half(codes[rows], random)
         one, other = (values(rows[half]) for half in (first, ~first))
         for name in one:
+            if min(len(one[name]), len(other[name])) < 2:
+                return dict.fromkeys(one, 1.0)
             gap = one[name].mean() - other[name].mean()
             apart.setdefault(name, []).append(float(gap**2) / 2)
             alone.setdefault(name, []).append((_error(one[name]) + _error(other[name])) / 2)

@@ -52,6 +52,25 @@ def share_interval(
     return (0.0, doubt) if known[0] == 0 else (1 - doubt, 1.0)
 
 
+def difference_interval(
+    gaps: Float[np.ndarray, "n"], *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float] | None:
+    """The 95 % interval of a mean of differences (-1 to 1) of values from 0 to 1; where all are alike, by Wilson's share.
+
+    Then a share of z² / (n + z²) of other images could still differ from these, as far as differences go.
+
+    >>> low, high = difference_interval(np.zeros(20))
+    >>> round(low, 3), round(high, 3)
+    (-0.161, 0.161)
+    """
+    known = gaps[~np.isnan(gaps)]
+    n = len(known)
+    if n < 2 or known.min() != known.max():
+        return mean_interval(gaps, resamples=resamples, seed=seed)
+    doubt, gap = 1.959964**2 / (n + 1.959964**2), float(known[0])
+    return gap - doubt * (gap + 1), gap + doubt * (1 - gap)
+
+
 def jackknife_interval(
     statistic: Callable[[Int64[np.ndarray, "kept"]], float], n: int, *, groups: int = 20, seed: int = 0
 ) -> tuple[float, float] | None:

@@ -18,6 +18,10 @@ from featurelens.shapes import Float, Float64, Int64
 
 GRID = (0.1, 1.0, 10.0, 100.0)
 """Inverse L2 strengths C, for rows of typical length 1."""
+_SHARED = (
+    "; folds share teaching images, which it leaves out: of tests at .05 between equally good features "
+    "about .08 came out different (benchmarks/assess_calibration.py)"
+)
 
 
 def linear_probe(
@@ -66,7 +70,8 @@ def linear_probe(
         float(np.nanmean(right)),
         len(tested),
         f"L-BFGS logistic regression on unit vectors, centred, C from {tuple(grid)} by a held-out fifth, "
-        f"{len(splits)} split{'s' if len(splits) > 1 else ''}; interval by bootstrap over images",
+        f"{len(splits)} split{'s' if len(splits) > 1 else ''}; interval by bootstrap over images"
+        + (_SHARED if len(splits) > 1 else ""),
         interval=share_interval(right, seed=seed),
         chance=_commonest(classes.codes, splits, tested),
         detail={

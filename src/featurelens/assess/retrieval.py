@@ -8,6 +8,7 @@ import numpy as np
 
 from featurelens.assess.arrays import BLOCK_BYTES, Labels, blocks, encode, unit
 from featurelens.assess.both_roles import spreads, wide_interval
+from featurelens.assess.half_samples import vote_spreads
 from featurelens.assess.interval import (
     random_average_precision,
     random_average_precision_at_r,
@@ -49,6 +50,10 @@ def retrieval(
     rows = features[known]
     values = _values(rows, codes, ks)
     wider = spreads(lambda kept: _values(rows[kept], codes[kept], ks, alone=np.nan), codes, seed=seed)
+    if 1 in ks:
+        wider["precision@1"] = vote_spreads(
+            lambda kept: _first_right(rows[kept], codes[kept]), codes, seed=seed
+        )["precision@1"]
     sizes, queries_of = np.unique(relevant[queries], return_counts=True)
     chances = {
         "mAP": _weighted(random_average_precision, sizes, queries_of, total),
@@ -70,7 +75,7 @@ def retrieval(
             float(np.nanmean(per_item)),
             n=int(queries.sum()),
             protocol=f"{_PROTOCOL}; interval by bootstrap over queries, {wider[name]:.2f} times as wide because "
-            "every image is a result too (grouped jackknife)",
+            "every image is a result too ({'half-samples' if name == 'precision@1' else 'grouped jackknife'})",
             interval=wide_interval(per_item, wider[name], seed=seed),
             chance=chances.get(name, float(flat)),
             detail={
@@ -86,6 +91,15 @@ def retrieval(
             per_item=per_item,
         )
     return results
+
+
+def _first_right(
+    rows: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"]
+) -> dict[str, Float64[np.ndarray, "kept"]]:
+    """precision@1 of the rows that have another of their class: a vote of one, which jumps as votes do."""
+    asking = np.bincount(codes)[codes] > 1
+    found = nearest(rows, k=1)[0][:, 0]
+    return {"precision@1": (codes[found] == codes)[asking].astype(np.float64)}
 
 
 def _values(

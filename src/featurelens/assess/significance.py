@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from featurelens.assess.both_roles import wide_interval
+from featurelens.assess.interval import difference_interval
 from featurelens.assess.result import Measure
 from featurelens.errors import InvalidInput
 
@@ -58,7 +59,10 @@ def paired(a: Measure, b: Measure, *, names: tuple[str, str] = ("a", "b"), seed:
     for start in range(0, FLIPS, 1000):
         signs = random.integers(0, 2, size=(min(1000, FLIPS - start), len(moved)), dtype=np.int8) * 2 - 1
         extreme += int((spread * np.abs(signs @ moved) >= abs(moved.sum()) - 1e-9).sum())
-    interval = wide_interval(gap, spread, limits=(-np.inf, np.inf), seed=seed) or (mean, mean)
+    if gap.min() == gap.max():
+        interval = difference_interval(gap) or (mean, mean)
+    else:
+        interval = wide_interval(gap, spread, limits=(-np.inf, np.inf), seed=seed) or (mean, mean)
     return Paired(*names, a.name, mean, interval, (extreme + 1) / (FLIPS + 1), n)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from featurelens.assess.agreement import overlap
 from featurelens.assess.arrays import Labels, encode, unit
 from featurelens.assess.collapse import COLLAPSED, same_directions
-from featurelens.assess.interval import mean_interval
+from featurelens.assess.interval import difference_interval, mean_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.perturbations import PERTURBATIONS, perturb
 from featurelens.assess.probe_knn import vote
@@ -131,7 +131,7 @@ def _drop(right: list[Float[np.ndarray, "m"]], known: Bool[np.ndarray, "m"], k: 
         float(np.nanmean(lost)),
         int(known.sum()),
         protocol,
-        interval=mean_interval(lost, seed=seed),
+        interval=difference_interval(lost, seed=seed),
         chance=0.0,
         better="lower",
         detail={"clean": float(right[0][known].mean()), "harmed": float(right[1][known].mean())},
