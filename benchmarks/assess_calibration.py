@@ -1,6 +1,6 @@
 """How often `assess` calls two equally good sets of features different, and how often its intervals hold the truth.
 
-Usage: assess_calibration.py [SHARE], the share of the runs to make, default 1 (about five minutes on two cores).
+Usage: assess_calibration.py [SHARE], the share of the runs to make, default 1 (14 minutes on two cores at a load of ten).
 
 Every run draws images and sets of features anew: around the same class centres, with noise of the same size,
 so that no set is better. `alike` is the share of the noise that the sets have in common.
