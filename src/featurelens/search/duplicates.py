@@ -18,6 +18,7 @@ from featurelens.search.copies import Comparison, File, files_of
 from featurelens.search.gallery import Gallery
 from featurelens.search.hit import Hit
 from featurelens.search.likely import likely_pairs
+from featurelens.search.stars import Ties, stars
 from featurelens.search.vectors import Snapshot, sample, vectors_of
 
 THRESHOLD = 0.85  # on flowers5 copies with one change agree by .94 or more, strangers by .66 at most
@@ -64,27 +65,29 @@ def find_duplicates(
         snapshot = gallery.finder.nearest.snapshot(connection)
         files = files_of(connection, gallery.images_folder)
         wanted = rows.ids_where(connection, path, label).tolist()
-    sets = _Sets(one for one in wanted if one in files)
-    for twins in _same_bytes(sets.all, files):
-        sets.join(twins)
+    ties = Ties(one for one in wanted if one in files)
+    for first, *twins in _same_bytes(ties.all, files):
+        for twin in twins:
+            ties.tie(first, twin)
     comparison = Comparison(files, max_pixels=gallery.settings.max_pixels, threshold=threshold)
     if not exact_only:
-        alone = {sets.top(one) for one in sets.all}
+        alone = {ties.top(one) for one in ties.all}
         meter = Meter(len(alone), on_progress)
         pairs = likely_pairs(
             gallery.finder.nearest, snapshot, alone, neighbours=neighbours, least=_strangers(snapshot)
         )
         with ThreadPoolExecutor(workers or free_cores(), thread_name_prefix="featurelens-pairs") as pool:
             for done, some in pairs:
-                unknown = [pair for pair in some if sets.top(pair[0]) != sets.top(pair[1])]
-                for pair in comparison.copies(unknown, pool):
-                    sets.join(pair)
+                unknown = [pair for pair in some if ties.top(pair[0]) != ties.top(pair[1])]
+                known = [(a, b) for a, b, _ in some if ties.top(a) == ties.top(b)]
+                for pair in [*known, *comparison.copies(unknown, pool)]:
+                    ties.tie(*pair)
                 meter.step(done)
     with gallery.finder.reading() as connection:  # an update beside this may have taken some away
         there = set(rows.ids_where(connection, path, label).tolist())
-    joined = [[one for one in members if one in there] for members in sets.groups()]
-    stars = [star for members in joined for star in _stars(members, files, comparison)]
-    groups = [_group(gallery, members, snapshot, files, comparison) for members in stars]
+    ranked = [sorted(members, key=lambda one: files[one].rank) for members in ties.groups()]
+    found = [star for some in ranked for star in stars(some, ties, comparison.alike, there=there)]
+    groups = [_group(gallery, members, snapshot, files, comparison) for members in found]
     return sorted(groups, key=lambda group: (-len(group.members), group.members[0].name))
 
 
@@ -106,19 +109,6 @@ def _same_bytes(ids: Iterable[int], files: dict[int, File]) -> list[list[int]]:
     return [some for some in kept if len(some) > 1]
 
 
-def _stars(ids: list[int], files: dict[int, File], comparison: Comparison) -> list[list[int]]:
-    """The joined images as groups in which each shows the picture of the first: one wrong pair joins no two groups."""
-    found, left = [], sorted(ids, key=lambda one: files[one].rank)
-    while len(left) > 1:
-        first, *others = left
-        star = [first, *(one for one in others if comparison.alike(first, one))]
-        if len(star) > 1:
-            found.append(star)
-        taken = set(star)
-        left = [one for one in others if one not in taken]
-    return found
-
-
 def _group(
     gallery: Gallery, ids: list[int], snapshot: Snapshot, files: dict[int, File], comparison: Comparison
 ) -> DuplicateGroup:
@@ -132,30 +122,3 @@ def _group(
     first = files[order[0]].hash
     same = first is not None and all(files[one].hash == first for one in order)
     return DuplicateGroup("exact" if same else "near", tuple(hits), how)
-
-
-class _Sets:
-    """Which images belong together so far."""
-
-    def __init__(self, ids: Iterable[int]) -> None:
-        self._parent = {one: one for one in ids}
-
-    @property
-    def all(self) -> list[int]:
-        return list(self._parent)
-
-    def top(self, one: int) -> int:
-        while self._parent[one] != one:
-            self._parent[one] = one = self._parent[self._parent[one]]
-        return one
-
-    def join(self, ids: Iterable[int]) -> None:
-        first, *others = sorted(self.top(one) for one in ids)
-        for other in others:
-            self._parent[other] = first
-
-    def groups(self) -> list[list[int]]:
-        together: dict[int, list[int]] = defaultdict(list)
-        for one in self._parent:
-            together[self.top(one)].append(one)
-        return [members for members in together.values() if len(members) > 1]
