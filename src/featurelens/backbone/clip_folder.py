@@ -11,6 +11,7 @@ from typing import Any
 
 from featurelens.backbone.clip_clean import Clean
 from featurelens.backbone.clip_tokens import TextRules
+from featurelens.backbone.licence import licence_of
 from featurelens.backbone.onnx_files import chunks, parts
 from featurelens.backbone.request import Triple
 from featurelens.errors import BackboneError
@@ -63,7 +64,7 @@ def read_clip_folder(folder: Path) -> ClipFolder:
         rules = _rules(
             _read(folder / "config.json"), _read(folder / "tokenizer_config.json"), _read(tokenizer)
         )
-        return ClipFolder(vision, text, tokenizer, _fit(pixels), mean, std, rules, _licence(folder))
+        return ClipFolder(vision, text, tokenizer, _fit(pixels), mean, std, rules, licence_of(folder))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BackboneError(
             f"The JSON files of {folder} are not understood: {type(error).__name__}: {error}. Expected are those that "
@@ -136,12 +137,3 @@ def _pad(text: dict[str, Any], written: dict[str, Any], tokenizer: dict[str, Any
         return known[token]
     padding = tokenizer.get("padding") or {}
     return int(padding.get("pad_id", text.get("pad_token_id") or 0))
-
-
-def _licence(folder: Path) -> str:
-    try:
-        head = (folder / "README.md").read_text(encoding="utf-8").split("---")[1]
-    except (OSError, IndexError, UnicodeDecodeError):
-        return "not stated"
-    found = re.search(r"^license:\s*(\S+)", head, re.MULTILINE)
-    return found[1] if found else "not stated"

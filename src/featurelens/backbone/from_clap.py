@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from featurelens.backbone import hub
 from featurelens.backbone.clap_backbone import ClapBackbone
 from featurelens.backbone.hub_folder import hub_files
+from featurelens.backbone.licence import licence_of
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import Request, free_cores
 from featurelens.errors import BackboneError, MissingExtra
@@ -92,7 +92,7 @@ def _open(folder: Path, name: str, request: Request) -> ClapBackbone:
         name=name,
         weights=_digest(model, folder),
         dim=int(model.config.projection_dim),
-        licence=_licence(folder),
+        licence=licence_of(folder),
         text=True,
         modality="sound",
         reading={
@@ -135,15 +135,6 @@ def _digest(model: Any, folder: Path) -> str:
     identity = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     identity.update((folder / "tokenizer.json").read_bytes())
     return weights_hash(model, identity.hexdigest())
-
-
-def _licence(folder: Path) -> str:
-    try:
-        head = (folder / "README.md").read_text(encoding="utf-8").split("---")[1]
-    except (OSError, IndexError, UnicodeDecodeError):
-        return "not stated"
-    found = re.search(r"^license:\s*(\S+)", head, re.MULTILINE)
-    return found[1] if found else "not stated"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def duplicates(
     threshold: Annotated[
         float,
         typer.Option(help="How well two pictures must agree when laid upon each other, 0 to 1."),
-    ] = 0.85,
+    ] = 0.72,
     neighbours: Annotated[
         int, typer.Option(help="How many of the most similar images each is compared with.")
     ] = 10,

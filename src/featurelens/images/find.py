@@ -115,3 +115,16 @@ def _reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"
     return (error.strerror or "cannot be read").lower()
+
+
+def is_below(name: str, folders: set[str]) -> bool:
+    """Whether a path (relative, with slashes) is one of these folders or lies in one.
+
+    >>> is_below("a/b/c.jpg", {"a/b"}), is_below("a/bc.jpg", {"a/b"})
+    (True, False)
+    """
+    while folders and name:
+        if name in folders:
+            return True
+        name = name.rpartition("/")[0]
+    return False

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featurelens.errors import GalleryError
-from featurelens.images.find import Found
+from featurelens.images.find import Found, is_below
 from featurelens.scale.columns import DONE, SKIPPED, called
 from featurelens.scale.sources import Source
 from featurelens.scale.table import Table
@@ -104,7 +104,7 @@ def make_plan(
         ):
             digest = None if row["status"] == SKIPPED and retry_skipped else row["hash"]
             tasks.append(Task(0, found.name, found.size, found.mtime_ns, label, row["id"], digest))
-    plan.gone = [name for name in known if not _is_below(name, unread)]
+    plan.gone = [name for name in known if not is_below(name, unread)]
     first = table.reserve(len(tasks))
     for start in range(0, len(tasks), UNIT):
         some = tasks[start : start + UNIT]
@@ -131,11 +131,3 @@ def _containers(plan: Plan, dataset: Any, listed: Sequence[Found], retry_skipped
 def _rows(table: Any) -> Iterator[dict[str, Any]]:
     for batch in table.to_batches():
         yield from batch.to_pylist()
-
-
-def _is_below(name: str, folders: set[str]) -> bool:
-    while folders and name:
-        if name in folders:
-            return True
-        name = name.rpartition("/")[0]
-    return False

@@ -102,8 +102,9 @@ class LanceStore:
         tend(self.table, make_index=make_index, note=notes.append)
         return replace(report, notes=(*report.notes, *notes))
 
-    def add(self, features: Features, *, optimize: bool) -> None:
-        """Vectors made elsewhere, in place of any rows of the same names."""
+    def add(self, features: Features, *, optimize: bool) -> list[str]:
+        """Vectors made elsewhere, in place of rows of the same names; what could not be done to the indexes."""
+        notes: list[str] = []
         labels = features.labels or ("",) * len(features)
         first = self.table.reserve(len(features))
         step = max(1, _BYTES // (4 * self.settings.spec.dim))
@@ -122,7 +123,8 @@ class LanceStore:
             ]
             self.table.merge(rows, replace=True)
         if optimize:
-            tend(self.table)
+            tend(self.table, note=notes.append)
+        return notes
 
     def optimize(self) -> list[str]:
         """Put small files together, make and extend the indexes."""

@@ -14,7 +14,7 @@ from featurelens.scale.columns import matrix_of
 from featurelens.scale.table import quoted
 from featurelens.scale.view import HAVE_VECTORS
 from featurelens.search.hit import Hit
-from featurelens.search.query import Query, unit_queries
+from featurelens.search.query import Query, unit_query
 from featurelens.search.settings import Settings
 from featurelens.shapes import Float32
 
@@ -35,7 +35,7 @@ def stored_vector(query: Query, dataset: Any, settings: Settings) -> Float32[np.
             )
         return vector
     if isinstance(query, np.ndarray) and query.dtype.kind == "f":
-        return unit_queries(np.atleast_2d(query), settings)[0]
+        return unit_query(query, settings)
     if isinstance(query, str | os.PathLike):
         return _of_file(query, dataset, settings)
     return None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from featurelens.search.affine import Affine, agreement, fitted
 from featurelens.search.prints import SIDE, Print, flattened, resized, shape_of
-from featurelens.shapes import Float32, Float64
 
 COARSE = (
     32  # side of the prints in the search over places; the grid is periodic and leaves room for an overhang
@@ -17,7 +15,7 @@ COARSE = (
 GRID = 64
 RATIOS = (1.0, 0.87, 0.76, 0.66, 0.57, 0.5)
 STRETCHED = 0.0  # in place of a ratio: the whole, whatever its proportions
-_STEPS = 12
+_STEPS, _CLOSER_STEPS = 12, 6
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,12 @@ def _stretched(a: Laid, b: Laid) -> list[Place]:
     ]
 
 
-def aligned(a: Laid, b: Laid, *, least: float = 0.5) -> Alignment | None:
-    """The best alignment of two pictures; None where no place looks promising (its correlation is below `least`)."""
+def aligned(a: Laid, b: Laid, threshold: float, *, least: float = 0.5) -> Alignment | None:
+    """The best alignment of two pictures, None where they agree by less than `threshold` or no place looks promising.
+
+    Places whose correlation is below `least` are not tried. Two things of one outline agree in what SIDE pixels
+    show; what agrees there is looked at again in finer detail, as fine as both have it, and the worse of both counts.
+    """
     best = None
     for place in places(a, b):
         if place.score < least:
@@ -120,96 +122,60 @@ def aligned(a: Laid, b: Laid, *, least: float = 0.5) -> Alignment | None:
             best = found
             if best.agreement > 0.9:
                 break
-    return best
+    if best is None or best.agreement < threshold:
+        return None
+    closer = _closer(best)
+    if closer is None or closer < threshold:
+        return None
+    return Alignment(best.place.inner, best.box, best.place.mirrored, min(closer, best.agreement))
 
 
-def _refined(part: Laid, whole: Laid, place: Place) -> Alignment | None:
-    """Gauss-Newton on the six numbers of an affine map (Lucas & Kanade 1981), then the agreement there."""
+@dataclass(frozen=True, eq=False)
+class _Lying:
+    """The part, drawn with `shape` pixels, in the whole."""
+
+    part: Print  # mirrored, if it is
+    whole: Laid
+    place: Place
+    shape: tuple[int, int]
+    map: Affine
+    agreement: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        (rows, cols), (high, wide) = self.shape, self.whole.flat.shape
+        height, width = self.map.matrix[0, 0] * rows / high, self.map.matrix[1, 1] * cols / wide
+        top = (self.map.shift[0] + 0.5) / high - height / 2
+        left = (self.map.shift[1] + 0.5) / wide - width / 2
+        box = (float(np.clip(at, 0, 1)) for at in (left, top, left + width, top + height))
+        return next(box), next(box), next(box), next(box)
+
+
+def _refined(part: Laid, whole: Laid, place: Place) -> _Lying | None:
+    """The affine map near the place, and the agreement there."""
     one = part.print.mirrored() if place.mirrored else part.print
     shape = whole.flat.shape if place.ratio == STRETCHED else shape_of(one.aspect, SIDE * place.ratio)
     template = flattened(resized(one.grey, *shape))
-    rows, cols = shape
-    target = whole.flat
-    row_at, col_at = np.mgrid[0:rows, 0:cols].astype(np.float32)
-    y, x = (row_at - (rows - 1) / 2).ravel(), (col_at - (cols - 1) / 2).ravel()
-    shift = np.array(
-        [
-            place.row * target.shape[0] + (rows - 1) / 2,
-            place.col * target.shape[1] + (cols - 1) / 2,
-        ]
+    corner = np.array([place.row * whole.flat.shape[0], place.col * whole.flat.shape[1]])
+    guess = Affine(np.eye(2), corner + (np.array(shape) - 1) / 2)
+    found = fitted(template, whole.flat, guess, steps=_STEPS)
+    if found is None or np.abs(found.matrix - np.eye(2)).max() > 0.35:
+        return None
+    value = agreement(template, whole.flat, found)
+    return None if value is None else _Lying(one, whole, place, shape, found, value)
+
+
+def _closer(lying: _Lying) -> float | None:
+    """The agreement in the finest detail that both pictures have where they lie upon each other."""
+    fine, whole, shape = lying.part.fine, lying.whole, np.array(lying.shape)
+    finer = np.array(whole.print.fine.shape) / np.array(whole.flat.shape)
+    finer *= min(1.0, float(np.sqrt(np.prod(fine.shape) / np.prod(shape * finer))))
+    rows, cols = np.maximum(np.rint(shape * finer), 8).astype(int).tolist()
+    high, wide = np.rint(np.array(whole.flat.shape) * finer).astype(int).tolist()
+    template = flattened(resized(fine, rows, cols))
+    target = flattened(resized(whole.print.fine, high, wide))
+    guess = lying.map.scaled(
+        (rows / shape[0], cols / shape[1]), (high / whole.flat.shape[0], wide / whole.flat.shape[1])
     )
-    matrix = np.eye(2)
-    slope_y, slope_x = np.gradient(target)
-    values = template.ravel()
-    for _ in range(_STEPS):
-        v, u = matrix[0, 0] * y + matrix[0, 1] * x + shift[0], matrix[1, 0] * y + matrix[1, 1] * x + shift[1]
-        now, gy, gx, inside = _sampled((target, slope_y, slope_x), v, u)
-        if inside.mean() < 0.5:
-            return None
-        gain = float(now @ values) / max(float(now @ now), 1e-9)
-        steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx], 1) * (gain * inside[:, None])
-        error = (values - gain * now) * inside
-        normal = steepest.T @ steepest
-        normal += np.diag(1e-3 * np.diag(normal) + 1e-6)
-        step = np.linalg.solve(normal.astype(np.float64), (steepest.T @ error).astype(np.float64))
-        matrix[0] += step[[0, 1]]
-        shift[0] += step[2]
-        matrix[1] += step[[3, 4]]
-        shift[1] += step[5]
-        if np.abs(step[[2, 5]]).max() < 0.02 and np.abs(step[[0, 1, 3, 4]]).max() < 1e-3:
-            break
-    if np.abs(matrix - np.eye(2)).max() > 0.35:
-        return None
-    v, u = matrix[0, 0] * y + matrix[0, 1] * x + shift[0], matrix[1, 0] * y + matrix[1, 1] * x + shift[1]
-    now, inside = _sampled((target,), v, u)
-    if inside.mean() < 0.8:
-        return None
-    agreement = _agreement(template, (now * inside).reshape(rows, cols), inside.reshape(rows, cols))
-    height, width = matrix[0, 0] * rows / target.shape[0], matrix[1, 1] * cols / target.shape[1]
-    top = (shift[0] + 0.5) / target.shape[0] - height / 2
-    left = (shift[1] + 0.5) / target.shape[1] - width / 2
-    box = tuple(float(np.clip(at, 0, 1)) for at in (left, top, left + width, top + height))
-    return Alignment(place.inner, box, place.mirrored, agreement)  # pyright: ignore[reportArgumentType]
-
-
-def _sampled(
-    pictures: Sequence[Float32[np.ndarray, "row col"]],
-    v: Float64[np.ndarray, " point"] | Float32[np.ndarray, " point"],
-    u: Float64[np.ndarray, " point"] | Float32[np.ndarray, " point"],
-) -> list[np.ndarray]:
-    """The pictures at the points (v down, u across), between the four pixels around; last: which lie inside."""
-    rows, cols = pictures[0].shape
-    inside = (v >= -0.5) & (v <= rows - 0.5) & (u >= -0.5) & (u <= cols - 0.5)
-    v, u = np.clip(v, 0, rows - 1.001), np.clip(u, 0, cols - 1.001)
-    row, col = v.astype(np.int32), u.astype(np.int32)
-    dv, du = (v - row).astype(np.float32), (u - col).astype(np.float32)
-    at = row * cols + col
-    found = []
-    for picture in pictures:
-        flat = picture.ravel()
-        above = flat[at] * (1 - du) + flat[at + 1] * du
-        below = flat[at + cols] * (1 - du) + flat[at + cols + 1] * du
-        found.append(above * (1 - dv) + below * dv)
-    return [*found, inside]
-
-
-def _agreement(a: np.ndarray, b: np.ndarray, inside: np.ndarray, blocks: int = 5) -> float:
-    """The mean correlation of the blocks of both, each weighted by the stronger detail of the two.
-
-    By blocks, since two photos before the same background agree in most places and not at all in one.
-    """
-    total = weight = 0.0
-    row_edges = np.linspace(0, a.shape[0], blocks + 1).astype(int)
-    col_edges = np.linspace(0, a.shape[1], blocks + 1).astype(int)
-    for top, bottom in itertools.pairwise(row_edges):
-        for left, right in itertools.pairwise(col_edges):
-            some = inside[top:bottom, left:right]
-            if some.sum() < 8:
-                continue
-            one, other = a[top:bottom, left:right][some], b[top:bottom, left:right][some]
-            one, other = one - one.mean(), other - other.mean()
-            ones, others = float(one @ one), float(other @ other)
-            stronger = max(ones, others)
-            total += stronger * float(one @ other) / max(np.sqrt(ones * others), 1e-6)
-            weight += stronger
-    return float(total / weight) if weight > 0 else 0.0
+    found = fitted(template, target, guess, steps=_CLOSER_STEPS)
+    return None if found is None else agreement(template, target, found)

@@ -17,7 +17,7 @@ from featurelens.search.alignment import Alignment, Laid, aligned
 from featurelens.search.content import edited
 from featurelens.search.prints import print_of
 
-_HELD = 1024  # images ready for comparison, about 0.25 MB each
+_HELD = 1024  # images ready for comparison, about 0.35 MB each
 BY_VECTOR = 0.999  # cosine from which two images whose files cannot be read count as one picture
 
 
@@ -69,8 +69,7 @@ class Comparison:
         one, other = self._of(a), self._of(b)
         if one is None or other is None:
             return cosine >= BY_VECTOR
-        found = aligned(one, other)
-        return found is not None and found.agreement >= self._threshold
+        return aligned(one, other, self._threshold) is not None
 
     def alike(self, a: int, b: int) -> bool:
         """Whether two images that were found to belong together show the same picture themselves."""
@@ -85,8 +84,8 @@ class Comparison:
         one, other = self._of(keep), self._of(copy)
         if one is None or other is None:
             return "same by its vector"
-        found = aligned(one, other)
-        if found is None or found.agreement < self._threshold:
+        found = aligned(one, other, self._threshold)
+        if found is None:
             return "a copy of another copy"
         return ", ".join(_changes(found, first, second)) or "same picture, other file"
 

@@ -186,7 +186,7 @@ class Gallery:
         they are from another backbone.
         """
         self.settings.check(features.spec)
-        return self._store.add(features, optimize=optimize) or []
+        return self._store.add(features, optimize=optimize)
 
     def optimize(self) -> list[str]:
         """Write the search caches anew as far as anything has changed, also in them; the names of those written.

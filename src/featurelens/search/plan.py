@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featurelens.errors import GalleryError
 from featurelens.features.labels import Labels
-from featurelens.images.find import find_files
+from featurelens.images.find import find_files, is_below
 from featurelens.search.ledger import Work, transaction
 from featurelens.search.rows import storable
 
@@ -75,7 +75,7 @@ class Plan:
         with transaction(self._connection, "DEFERRED"):
             self._connection.executemany("INSERT OR REPLACE INTO tree VALUES (?, ?, ?, ?)", rows)
         self._refuse_an_empty_tree(root, unread)
-        self._connection.create_function("out_of_sight", 1, lambda path: _is_below(os.fsdecode(path), unread))
+        self._connection.create_function("out_of_sight", 1, lambda path: is_below(os.fsdecode(path), unread))
         self._connection.execute(_TODO, {"again": again})
         self._connection.execute(_MISSING)
         self.todo = self._connection.execute("SELECT count(*) FROM todo").fetchone()[0]
@@ -130,11 +130,3 @@ class Plan:
 def _label(label_of: Labels | None, name: str) -> str | None:
     label = label_of(name) if label_of is not None else None
     return None if label is None else storable(label)
-
-
-def _is_below(name: str, folders: set[str]) -> bool:
-    while folders and name:
-        if name in folders:
-            return True
-        name = name.rpartition("/")[0]
-    return False

@@ -14,6 +14,7 @@ from featurelens.images.fit import Fit
 from featurelens.shapes import Float32
 
 SIDE = 64  # a print has about SIDE x SIDE pixels, in the picture's own proportions
+FINE = 160  # its finer sister, where the picture has as many
 LONGEST = 2.25  # of its sides; a longer picture is squeezed to this, and so are its copies
 _BLUR, _SPREAD = 3.0, 5.0  # pixels: what is smooth over the first is taken away, over the second evened out
 _FLOOR = 6.0  # grey levels of 255: weaker detail is noise and stays weak
@@ -21,14 +22,16 @@ _FLOOR = 6.0  # grey levels of 255: weaker detail is noise and stays weak
 
 @dataclass(frozen=True, eq=False)
 class Print:
-    """Grey levels [row, col] of the whole picture, and its width over its height before any squeezing."""
+    """Grey levels [row, col] of the whole picture, also finer, and its width over its height before any squeezing."""
 
     grey: Float32[np.ndarray, "row col"]
+    fine: Float32[np.ndarray, "rows cols"]
     aspect: float
 
     def mirrored(self) -> Print:
         """The print of the mirrored picture."""
-        return Print(np.ascontiguousarray(self.grey[:, ::-1]), self.aspect)
+        grey, fine = (np.ascontiguousarray(one[:, ::-1]) for one in (self.grey, self.fine))
+        return Print(grey, fine, self.aspect)
 
 
 def print_of(
@@ -43,10 +46,11 @@ def print_of(
         pixels = decode(source, max_pixels=max_pixels).pixels
         source, size = pixels, (pixels.shape[1], pixels.shape[0])
     aspect = size[0] / size[1]
-    rows, cols = shape_of(aspect)
+    rows, cols = shape_of(aspect, min(FINE, max(SIDE, math.sqrt(size[0] * size[1]))))
     fit = Fit(rows, cols, mode="squash", crop_pct=1.0, interpolation="bilinear")
     pixels = decode(source, fit=fit, max_pixels=max_pixels).pixels
-    return Print(pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32), aspect)
+    fine = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return Print(resized(fine, *shape_of(aspect)), fine, aspect)
 
 
 def shape_of(aspect: float, side: float = SIDE) -> tuple[int, int]:

@@ -88,7 +88,7 @@ class Store(Protocol):
         """Bring the rows up to date with the images; options as of `Gallery.update`."""
         ...
 
-    def add(self, features: Features, *, optimize: bool) -> list[str] | None:
+    def add(self, features: Features, *, optimize: bool) -> list[str]:
         """Vectors made elsewhere, in place of rows of the same names; what the user should know, if anything."""
         ...
 
