@@ -15,6 +15,7 @@ from featurelens.adapt.chance import own_chance
 from featurelens.adapt.checkpoints import read_pretrained
 from featurelens.adapt.learner import Learner
 from featurelens.adapt.recipe import Recipe, make_recipe
+from featurelens.adapt.recover import ARCHITECTURE, OPTIONS
 from featurelens.backbone import load_backbone
 from featurelens.backbone.timm_folder import write_timm_folder
 from featurelens.backbone.torch_backbone import TorchBackbone
@@ -43,11 +44,17 @@ def write(checkpoint: Path, folder: Path, *, images: Tensor | None = None) -> To
     return _write(pretrained(checkpoint, images=images), folder)
 
 
-def check_export(recipe: Recipe, prepare: Callable[[Learner], object]) -> None:
+def check_export(
+    recipe: Recipe, prepare: Callable[[Learner], object], *, say: Callable[[str], None] = print
+) -> None:
     """Export the untrained network, to nowhere, so that what stops it is told before the training and not after.
 
-    `prepare` is that of the start. Raises BackboneError.
+    `prepare` is that of the start. The embedded backbone's own network is not tried: the package holds it, exported.
+    Raises BackboneError.
     """
+    if (recipe.result, recipe.architecture, recipe.options) == ("descriptor", ARCHITECTURE, OPTIONS):
+        return
+    say("trying the export with the untrained network")
     with own_chance("cpu"):
         learner = Learner(recipe)
         prepare(learner)

@@ -77,8 +77,7 @@ def pretrain(
     begin = start_from(None if origin == "none" else origin, chosen, say=say)
     chosen = begin.recipe
     if bundle and chosen.steps:
-        say("trying the export with the untrained network")
-        pretrained.check_export(chosen, begin.prepare)
+        pretrained.check_export(chosen, begin.prepare, say=say)
     given = (
         from_folder(source, chosen, device=device, say=say) if photos else procedural(chosen, device=device)
     )
