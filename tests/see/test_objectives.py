@@ -78,8 +78,15 @@ def test_diversity_costs_copies_that_are_alike_and_not_those_that_differ() -> No
     same = {"a": texture.expand(2, -1, -1, -1)}
     two = diverse(channel("a", 0), 2, weight=0.5)
     assert two.apart is not None
-    expected = -0.5 * channel("a", 0).score(same).abs()
-    torch.testing.assert_close(two.apart(same), expected)
+    strong = {"a": same["a"] + torch.tensor([9.0, 0, 0]).view(3, 1, 1)}
+    torch.testing.assert_close(two.apart(strong), -0.5 * channel("a", 0).score(strong))
+    weak = {
+        "a": same["a"] - same["a"].mean((2, 3), keepdim=True)
+    }  # a score of nothing: what is typical of the layer
+    torch.testing.assert_close(two.apart(weak), -0.5 * weak["a"].square().mean((1, 2, 3)).sqrt())
+    torch.testing.assert_close((3 * two).apart(weak), 3 * two.apart(weak))
+    expected = two.apart(same)
+    assert float(expected.max()) < 0
     shuffled = torch.cat([texture, texture.flatten(2)[:, :, torch.randperm(30)].view_as(texture)])
     torch.testing.assert_close(two.apart({"a": shuffled}), expected, rtol=1e-4, atol=1e-5)
     other = torch.zeros(2, 3, 1, 1)

@@ -158,11 +158,14 @@ def diverse(objective: Objective, copies: int, *, weight: float = 1.0) -> Object
 
 def _size(objective: Objective, out: Outputs, layer: str) -> Float[Tensor, " batch"]:
     """How large the objective is, for each copy."""
-    score, x = objective.score(out), out[layer]
-    (slope,) = torch.autograd.grad(score.sum(), x, retain_graph=True, allow_unused=True)
-    size = score.detach().abs()
-    if slope is None:
-        return size
+    fixed = {name: x.detach() for name, x in out.items()}
+    with torch.enable_grad():
+        x = fixed[layer].requires_grad_()
+        score = objective.score(fixed)
+        size = score.detach().abs()
+        if not score.requires_grad:  # it does not read the layer
+            return size
+        (slope,) = torch.autograd.grad(score.sum(), x)
     typical = x.detach().flatten(1).square().mean(1).sqrt()
     return torch.maximum(size, typical * slope.norm(dim=1).flatten(1).sum(1))
 
