@@ -119,7 +119,7 @@ def test_a_run_from_another_start_is_refused_by_its_name(photos: Path, tmp_path:
     def train(start: str | None, out: Path) -> None:
         begin = start_from(start, recipe, say=silent)
         pretrain(
-            begin.recipe, given.pairs, given.held, out, say=silent, prepare=begin.prepare, start=begin.name
+            begin.recipe, given.pairs, given.held, out, say=silent, prepare=begin.prepare, origin=begin.name
         )
 
     train(None, tmp_path / "a")

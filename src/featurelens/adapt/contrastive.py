@@ -79,7 +79,7 @@ def held_aside(
 
 def pretrain(
     recipe: Recipe, pairs: Callable[[int], Pairs], held: Pairs, out: Path, *,
-    images: str = "", start: str = "none", device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
+    images: str = "", origin: str = "none", device: str = "cpu", save_every: int = 100, say: Callable[[str], None] = print,
     prepare: Callable[[Learner], object] = lambda learner: None, labelled: Labelled | None = None,
     keep_going: Callable[[], bool] = lambda: True,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -88,7 +88,7 @@ def pretrain(
 
     `pairs(step)` gives the training pairs from that step on. `out/checkpoint.pt` is replaced every
     `save_every` steps, and when `keep_going()` says no, which ends the run; a later call goes on from there,
-    if its recipe (but for FREE), the digest `images` (`Source.digest`) of what is learnt from and `start` (`Start.name`) are
+    if its recipe (but for FREE), the digest `images` (`Source.digest`) of what is learnt from and `origin` (`Start.name`) are
     the same. `prepare` may fill the new learner with weights to start from; `labelled` images are looked at, not learned.
     Raises CollapsedRun when the run is dead, OutOfMemory where memory is too small for the batch, InvalidInput where
     `out` holds a longer or another run.
@@ -111,7 +111,7 @@ def pretrain(
         learner.encoder.compile()
     parts = {"learner": learner, "average": average, "optimizer": optimizer}
     about = {k: v for k, v in recipe.to_json().items() if k not in FREE}
-    about |= {"images": images, "start": start}
+    about |= {"images": images, "start": origin}
 
     def save(step: int) -> None:
         state = {name: part.state_dict() for name, part in parts.items()}

@@ -83,7 +83,7 @@ def pretrain(
     )
     say(f"{chosen.objective} of {chosen.architecture}, started from {origin}: {told(chosen.phases)}")
     with progress_bar("Training", unit="steps") as advance, interruptible() as keep_going:
-        train(chosen, given.pairs, given.held, out, images=given.digest, start=begin.name, device=device, save_every=save_every,
+        train(chosen, given.pairs, given.held, out, images=given.digest, origin=begin.name, device=device, save_every=save_every,
               say=say, prepare=begin.prepare, labelled=given.labelled, keep_going=keep_going, on_progress=advance)  # fmt: skip
         if not keep_going():
             raise KeyboardInterrupt
