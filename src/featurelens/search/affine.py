@@ -20,13 +20,14 @@ class Affine:
 
     def at(
         self, shape: tuple[int, int]
-    ) -> tuple[Float64[np.ndarray, " point"], Float64[np.ndarray, " point"]]:
+    ) -> tuple[Float32[np.ndarray, " point"], Float32[np.ndarray, " point"]]:
         """The places (v down, u across) of all pixels of a template of this shape, row by row."""
         y, x = _offsets(shape)
-        return (
-            self.matrix[0, 0] * y + self.matrix[0, 1] * x + self.shift[0],
-            self.matrix[1, 0] * y + self.matrix[1, 1] * x + self.shift[1],
-        )
+        (down_y, down_x), (across_y, across_x) = (
+            self.matrix.tolist()
+        )  # plain numbers: the points stay float32
+        down, across = self.shift.tolist()
+        return down_y * y + down_x * x + down, across_y * y + across_x * x + across
 
     def scaled(self, template: tuple[float, float], target: tuple[float, float]) -> Affine:
         """The same map between pictures whose sides (rows, cols) are these times as long."""
@@ -91,8 +92,8 @@ def _offsets(shape: tuple[int, ...]) -> tuple[Float32[np.ndarray, " point"], Flo
 
 def _sampled(
     pictures: Sequence[Float32[np.ndarray, "row col"]],
-    v: Float64[np.ndarray, " point"] | Float32[np.ndarray, " point"],
-    u: Float64[np.ndarray, " point"] | Float32[np.ndarray, " point"],
+    v: Float32[np.ndarray, " point"],
+    u: Float32[np.ndarray, " point"],
 ) -> list[np.ndarray]:
     """The pictures at the points (v down, u across), between the four pixels around; last: which lie inside."""
     rows, cols = pictures[0].shape

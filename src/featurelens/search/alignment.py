@@ -15,7 +15,7 @@ COARSE = (
 GRID = 64
 RATIOS = (1.0, 0.87, 0.76, 0.66, 0.57, 0.5)
 STRETCHED = 0.0  # in place of a ratio: the whole, whatever its proportions
-_STEPS, _CLOSER_STEPS = 12, 6
+_STEPS, _CLOSER_STEPS = 12, 2
 
 
 @dataclass(frozen=True)
