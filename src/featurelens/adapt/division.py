@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurelens.errors import InvalidInput
-from featurelens.features.labels import SPLITS
+from featurelens.features.splits import drawn_to_test, share_of, split_names
 from featurelens.shapes import Int64
 
-_TRAIN = frozenset({"train", "training"})
+_WORDS = ("auto", "folder", "none")
 DEFAULT_SHARE = 0.2
 
 
@@ -57,10 +57,11 @@ def divide(
     By share, each class gives its part, rounded, at least one and never its last image. Raises InvalidInput
     for a class without a teaching image, and for a split that cannot be made.
     """
+    share = share_of(split, _WORDS) or DEFAULT_SHARE
     if split == "none":
         known = np.flatnonzero(codes >= 0).astype(np.int64)
         return _checked(Division(known, known[:0], "none: all images teach"), codes, names)
-    sides = np.array([_side(name) for name in ids], dtype="U5")
+    sides = split_names(ids)
     both = bool((sides == "train").any() and (sides == "test").any())
     if split == "folder" or (split == "auto" and both):
         if not both:
@@ -72,12 +73,7 @@ def divide(
             np.flatnonzero((codes >= 0) & (sides == s)).astype(np.int64) for s in ("train", "test")
         )
         return _checked(Division(teach, test, "folders train against val or test"), codes, names)
-    share = DEFAULT_SHARE if split == "auto" else _share(split)
-    random, taken = np.random.default_rng(seed), []
-    for code in range(len(names)):
-        rows = random.permutation(np.flatnonzero(codes == code))
-        taken.append(rows[: min(max(0, len(rows) - 1), max(1, round(share * len(rows))))])
-    test = np.sort(np.concatenate(taken)).astype(np.int64)
+    test = drawn_to_test(codes, share, seed=seed)
     teach = np.setdiff1d(np.flatnonzero(codes >= 0), test).astype(np.int64)
     return _checked(Division(teach, test, f"{share:g} of each class to test, seed {seed}"), codes, names)
 
@@ -91,22 +87,3 @@ def _checked(found: Division, codes: Int64[np.ndarray, "n"], names: Sequence[str
             f"(split: {found.rule}). Add images, or take the class away."
         )
     return found
-
-
-def _share(split: str) -> float:
-    try:
-        share = float(split)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise InvalidInput(
-            f"split is '{split}'; give auto, folder, none, or a share between 0 and 1 such as 0.2."
-        )
-    return share
-
-
-def _side(name: str) -> str:
-    for folder in name.replace("\\", "/").split("/")[:-1]:
-        if folder.lower() in SPLITS:
-            return "train" if folder.lower() in _TRAIN else "test"
-    return ""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from featurelens.errors import InvalidInput
+from featurelens.features.splits import drawn_to_test, share_of, split_names
 from featurelens.shapes import Int64
-
-TRAIN_NAMES = ("train", "training")
-TEST_NAMES = ("test", "testing", "val", "valid", "validation", "dev", "eval")
 
 
 @dataclass(frozen=True)
@@ -25,17 +22,7 @@ class Split:
 
 def check_split(split: str) -> float | None:
     """The share that a word for a split gives, None for "folds" and "folder"; InvalidInput for others."""
-    if split in ("folds", "folder"):
-        return None
-    try:
-        share = float(split)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise InvalidInput(
-            f"split is '{split}'; give folds, folder, or a share between 0 and 1 such as 0.25."
-        )
-    return share
+    return share_of(split, ("folds", "folder"))
 
 
 def by_ratio(codes: Int64[np.ndarray, "n"], *, test: float = 0.25, seed: int = 0) -> list[Split]:
@@ -45,14 +32,9 @@ def by_ratio(codes: Int64[np.ndarray, "n"], *, test: float = 0.25, seed: int = 0
     """
     if not 0 < test < 1:
         raise InvalidInput(f"The test share is {test}; give a number between 0 and 1.")
-    random = np.random.default_rng(seed)
-    taken = []
-    for code in np.unique(codes[codes >= 0]):
-        rows = random.permutation(np.flatnonzero(codes == code))
-        taken.append(rows[: 0 if len(rows) < 2 else min(len(rows) - 1, max(1, round(test * len(rows))))])
-    chosen = np.sort(np.concatenate(taken)) if taken else np.array([], dtype=np.int64)
+    chosen = drawn_to_test(codes, test, seed=seed)
     rest = np.setdiff1d(np.flatnonzero(codes >= 0), chosen)
-    return [Split(rest.astype(np.int64), chosen.astype(np.int64))]
+    return [Split(rest.astype(np.int64), chosen)]
 
 
 def in_folds(codes: Int64[np.ndarray, "n"], *, folds: int = 5, seed: int = 0) -> list[Split]:
@@ -88,17 +70,3 @@ def by_folder(ids: Sequence[str], codes: Int64[np.ndarray, "n"]) -> list[Split]:
             "needs both. Use a ratio or folds instead."
         )
     return [Split(train, test)]
-
-
-def split_names(ids: Sequence[str]) -> np.ndarray:
-    """'train', 'test' or '' for each path, from its folders."""
-
-    def side(path: str) -> str:
-        for part in PurePosixPath(path).parts[:-1]:
-            if part.lower() in TRAIN_NAMES:
-                return "train"
-            if part.lower() in TEST_NAMES:
-                return "test"
-        return ""
-
-    return np.array([side(path) for path in ids], dtype="U5")
