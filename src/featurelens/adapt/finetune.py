@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from featurelens.adapt.classifier import Classifier, with_classes
@@ -27,6 +26,7 @@ from featurelens.adapt.tuning import RATES, Tuning
 from featurelens.adapt.unchanged import check_unchanged, fingerprints
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.backbone.weights import bytes_of
 from featurelens.errors import InvalidInput
 from featurelens.features.progress import OnProgress
 from featurelens.features.sources import sources
@@ -223,7 +223,7 @@ def _digest(features: FrozenFeatures, division: Division) -> str:
 def _weights_digest(head: nn.Module) -> str:
     digest = hashlib.sha256()
     for value in head.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(bytes_of(value))
     return digest.hexdigest()[:16]
 
 

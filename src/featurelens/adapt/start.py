@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from featurelens.adapt.checkpoints import read_pretrained
@@ -16,6 +14,7 @@ from featurelens.adapt.learner import Learner
 from featurelens.adapt.recipe import Recipe
 from featurelens.adapt.recover import ARCHITECTURE, OPTIONS, recovered
 from featurelens.backbone import load_backbone
+from featurelens.backbone.weights import weights_hash
 from featurelens.errors import BackboneError, InvalidInput
 
 NONE = "none"
@@ -44,24 +43,20 @@ def start_from(name: str | None, recipe: Recipe, *, say: Callable[[str], None] =
         return Start(recipe, lambda learner: None, NONE)
     if name == "embedded":
         recipe = replace(recipe, architecture=ARCHITECTURE, options=OPTIONS, result="descriptor")
-        return Start(recipe, _embedded, f"embedded {digest_of(recovered().trunk.state_dict())}")
+        return Start(recipe, _embedded, f"embedded {_digest(recovered().trunk.state_dict())}")
     if Path(name).is_file() or name.endswith(".pt"):
         weights = read_pretrained(Path(name))["average"]
         return Start(
             recipe,
             lambda learner: warm_start(learner, Path(name)),
-            f"{Path(name).name} {digest_of(weights)}",
+            f"{Path(name).name} {_digest(weights)}",
         )
     return _timm(name, recipe, say)
 
 
-def digest_of(weights: Mapping[str, Tensor]) -> str:
+def _digest(weights: Mapping[str, Tensor]) -> str:
     """Twelve characters that tell these weights from others."""
-    digest = hashlib.blake2b(digest_size=6)
-    for name, tensor in sorted(weights.items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return weights_hash(weights)[:12]
 
 
 def warm_start(learner: nn.Module, path: Path) -> None:
@@ -105,4 +100,4 @@ def _timm(name: str, recipe: Recipe, say: Callable[[str], None]) -> Start:
         recipe, architecture=config["architecture"], options=options, mean=tuple(spec.mean), std=tuple(spec.std),
         result="network", input=spec.fit.rows,
     )  # fmt: skip
-    return Start(changed, prepare, f"{name.rpartition('/')[2]} {digest_of(weights)}")
+    return Start(changed, prepare, f"{name.rpartition('/')[2]} {_digest(weights)}")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from featurelens.adapt.plan import frozen_state
+from featurelens.backbone.weights import bytes_of
 from featurelens.errors import FeaturelensError
 
 
@@ -17,7 +17,10 @@ class FrozenChanged(FeaturelensError):
 
 def fingerprints(module: nn.Module) -> dict[str, str]:
     """A digest of every frozen parameter and buffer."""
-    return {name: _digest(tensor) for name, tensor in frozen_state(module).items()}
+    return {
+        name: hashlib.blake2b(bytes_of(tensor), digest_size=16).hexdigest()
+        for name, tensor in frozen_state(module).items()
+    }
 
 
 def check_unchanged(before: dict[str, str], module: nn.Module) -> int:
@@ -31,8 +34,3 @@ def check_unchanged(before: dict[str, str], module: nn.Module) -> int:
             "that writes into its weights in its forward pass); please report it with the network's name."
         )
     return len(before)
-
-
-def _digest(tensor: Tensor) -> str:
-    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return hashlib.blake2b(raw.data, digest_size=16).hexdigest()

@@ -93,17 +93,22 @@ def load_into(module: nn.Module, file: Path) -> None:
     module.load_state_dict(given)
 
 
-def weights_hash(module: nn.Module, identity: str = "") -> str:
+def weights_hash(weights: nn.Module | Mapping[str, Tensor], identity: str = "") -> str:
     """SHA-256 over the architecture's identity and the names, shapes and values of parameters and buffers.
 
     The identity counts because equal weights in another architecture (padding, activation) give other
     vectors.
     """
     digest = hashlib.sha256(identity.encode())
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted((weights.state_dict() if isinstance(weights, nn.Module) else weights).items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(bytes_of(tensor))
     return digest.hexdigest()
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """The numbers of a tensor as they lie in memory, one row after the other: what digests are made of."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _first_line(error: BaseException) -> str:
