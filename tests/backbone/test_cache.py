@@ -23,6 +23,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 pytest.importorskip("onnxscript")
 
+from featurelens.backbone.torch_backbone import TorchBackbone  # noqa: E402
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 REQUEST = Request("timm", "test_resnet", device="cpu")
 
@@ -87,6 +89,25 @@ def test_the_first_use_exports_checks_and_says_so_and_the_second_does_neither(ne
     said.clear()
     np.testing.assert_array_equal(use(said), first)
     assert (said, networks["built"]) == ([], 1)
+
+
+def test_a_network_that_has_no_map_says_why_when_it_is_exported(
+    networks: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(request: Request) -> object:
+        net = small(0, name=request.name)
+        return TorchBackbone(
+            net.module,
+            net.spec,
+            features=lambda m, x: m(x).mean((2, 3)),
+            pool=lambda m, f: f,
+            identity="small",
+        )
+
+    monkeypatch.setattr(torch_source, "build", build)
+    said: list[str] = []
+    use(said)
+    assert "embedding only, no spatial map: its last features have the axes batch, channel." in said[1]
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,8 +163,6 @@ def test_equal_weights_in_another_architecture_are_another_backbone() -> None:
 
 
 def test_a_tuned_copy_is_read_the_same_way_and_has_another_hash(pixels: np.ndarray) -> None:
-    import copy
-
     net = tiny(VIT)
     tuned = copy.deepcopy(net.module)
     with torch.no_grad():
@@ -170,6 +171,27 @@ def test_a_tuned_copy_is_read_the_same_way_and_has_another_hash(pixels: np.ndarr
     assert other.spec.weights != net.spec.weights
     assert other.embed(pixels[:1]).shape == net.embed(pixels[:1]).shape
     assert replace(other.spec, weights="") == replace(net.spec, weights="")
+
+
+def test_a_tuned_copys_map_is_laid_out_as_before_without_looking_again(
+    pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = tiny(VIT)
+    other = copy.deepcopy(net.module)
+    with torch.no_grad():
+        next(other.parameters()).mul_(2)
+    with torch.inference_mode():  # timm's own tokens, its class token first, as a grid of 10 × 10
+        x = net.normalize(net.prepare(pixels))
+        wanted = other.forward_features(x)[:, 1:].unflatten(1, (10, 10)).movedim(3, 1).numpy()
+    monkeypatch.setattr(
+        "featurelens.backbone.torch_backbone.places_of", lambda *_, **__: pytest.fail("probed")
+    )
+    tuned, network = net.with_module(other), weakref.ref(net.module)
+    np.testing.assert_array_equal(tuned.maps(pixels), wanted)
+    assert not np.array_equal(tuned.maps(pixels), net.maps(pixels))
+    del net
+    gc.collect()
+    assert network() is None, "the layout holds the network that it was found on"
 
 
 def test_every_rule_that_timm_has_for_its_pictures_is_ours_too_or_refused() -> None:

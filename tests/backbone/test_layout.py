@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
-from featurelens.errors import LayerError
+from featurelens.backbone.protocol import Spec
+from featurelens.errors import BackboneError, LayerError
+from featurelens.images.fit import Fit
 
 torch = pytest.importorskip("torch")
 
 from featurelens.backbone.attention import attention_weights  # noqa: E402
 from featurelens.backbone.layout import layout_of, layouts  # noqa: E402
 from featurelens.backbone.token_grid import as_map  # noqa: E402
+from featurelens.backbone.torch_backbone import TorchBackbone  # noqa: E402
 from fixtures.odd_nets import Tokens, odd  # noqa: E402
 
 SIZE = (32, 48)
@@ -54,6 +60,45 @@ def test_layers_without_places_and_with_several_tensors() -> None:
         layouts(odd(), ["covn"], SIZE)
     with pytest.raises(LayerError, match="does not run on an input of 4 × 4 pixels"):
         layout_of(Tokens(), "mix", (4, 4))
+
+
+class Choosy(torch.nn.Module):
+    """A convolution whose next step depends on the values: it cannot be run without its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 4, stride=4)
+
+    def forward(self, x: Any) -> Any:
+        x = self.conv(x)
+        return x if float(x.sum()) > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("net", "features", "why"),
+    [
+        (Choosy(), Choosy.__call__, "A copy of Choosy without its weights does not run on .* must not depend on values"),
+        (Choosy(), lambda m, x: m.conv(x).mean((2, 3)), "its last features have the axes batch, channel"),
+        (odd(), lambda m, x: m.split(m.conv(x)), "its last features are 2 tensors, not one"),
+    ],
+)  # fmt: skip
+def test_a_network_without_a_map_says_why(net: Any, features: Any, why: str) -> None:
+    def pool(_: Any, found: Any) -> Any:
+        return (
+            found.first.mean((2, 3))
+            if isinstance(found, tuple)
+            else found
+            if found.ndim == 2
+            else found.mean((2, 3))
+        )
+
+    spec = Spec("mine", weights="", dim=0, fit=Fit(*SIZE))
+    made = TorchBackbone(net, spec, features=features, pool=pool)
+    assert made.spec.map_channels == 0
+    pixels = np.zeros((1, *SIZE, 3), np.uint8)
+    assert made.embed(pixels).shape == (1, 4)
+    with pytest.raises(BackboneError, match=f"'mine' gives an embedding only, no spatial map: {why}"):
+        made.maps(pixels)
 
 
 def test_without_a_layout_what_is_doubtful_must_be_told() -> None:

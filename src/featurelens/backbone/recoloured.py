@@ -74,6 +74,7 @@ def around(backbone: TorchBackbone, module: Recoloured) -> TorchBackbone:
         device=str(backbone.device),
         identity=backbone.identity,
         precision=backbone.precision,
+        places=backbone.places,
     )
 
 

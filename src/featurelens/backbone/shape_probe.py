@@ -70,8 +70,8 @@ def probe_shapes(
     except _FAILURES as error:
         told = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise LayerError(
-            f"{type(module).__name__} does not run on an input of {rows} × {cols} pixels: {told}. Pass the "
-            "size that it was made for."
+            f"A copy of {type(module).__name__} without its weights does not run on an input of {rows} × {cols} pixels: "
+            f"{told}. Pass the size that it was made for; its steps must not depend on values."
         ) from error
     larger = [(2 * rows, cols), (rows, 2 * cols), (2 * rows, 2 * cols)]
     try:

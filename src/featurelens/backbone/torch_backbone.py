@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featurelens.backbone.layout import layout_of
 from featurelens.backbone.pixels import check_pixels
+from featurelens.backbone.places import Places, places_of
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import Precision
 from featurelens.backbone.token_grid import Layout, as_map, from_map
 from featurelens.backbone.weights import weights_hash
-from featurelens.errors import BackboneError, LayerError
+from featurelens.errors import BackboneError
 from featurelens.shapes import Float, Float32, UInt8
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class TorchBackbone:
 
     On the CPU it computes in float32 with channels_last, on CUDA in bfloat16 autocast (`precision="fp32"`: in float32).
     `features` and `pool` are given the module and read its last features and their embedding; `spec.dim`, `spec.map_channels` and
-    `spec.weights` are found by running it once. `identity` names the architecture (part of the hash).
+    `spec.weights` are found by running it once. `identity` names the architecture (part of the hash). `places` of another
+    network of the same architecture spare finding them again.
 
     >>> net = load_backbone("test_vit", engine="torch", pretrained=False)  # doctest: +SKIP
     >>> net.embed(np.zeros((2, 160, 160, 3), np.uint8)).shape  # doctest: +SKIP
@@ -50,6 +51,7 @@ class TorchBackbone:
         device: str = "cpu",
         identity: str = "",
         precision: Precision = "auto",
+        places: Places | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.precision: Precision = precision
@@ -59,7 +61,7 @@ class TorchBackbone:
         shape = (3, 1, 1)
         self._mean = torch.tensor(spec.mean, device=self.device).view(shape)
         self._std = torch.tensor(spec.std, device=self.device).view(shape)
-        self.layout = self._find_layout(spec)
+        self.places = places or places_of(self.module, (spec.fit.rows, spec.fit.cols), features=features)
         self.spec = self._probed(spec)
 
     @property
@@ -77,6 +79,7 @@ class TorchBackbone:
             device=str(self.device),
             identity=self.identity,
             precision=self.precision,
+            places=self.places,
         )
 
     def normalize(self, x01: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch 3 row col"]:
@@ -105,18 +108,15 @@ class TorchBackbone:
 
     def to_map(self, features: Any) -> Float[Tensor, "batch channel grid_row grid_col"]:
         """What `forward_features` gives, as a spatial map; BackboneError if it has no places."""
-        if self.layout is None:
-            raise BackboneError(f"The backbone '{self.spec.name}' gives an embedding only, no spatial map.")
-        return as_map(features, layout=self.layout)
+        return as_map(features, layout=self._layout())
 
     def head(
         self, maps: Float32[np.ndarray, "batch channel grid_row grid_col"]
     ) -> Float32[np.ndarray, "batch dim"]:
         """The embedding made from what `maps` gives; BackboneError where it is not made from the map alone."""
-        if self.layout is None:
-            raise BackboneError(f"The backbone '{self.spec.name}' gives an embedding only, no spatial map.")
+        layout = self._layout()
         with torch.inference_mode(), self._autocast():
-            features = from_map(torch.from_numpy(maps).to(self.device), self.layout)
+            features = from_map(torch.from_numpy(maps).to(self.device), layout)
             return self.pool(features).float().cpu().numpy()
 
     def logits(self, x: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch target"]:
@@ -156,13 +156,12 @@ class TorchBackbone:
     def _low(self) -> bool:
         return self.device.type == "cuda" and self.precision == "auto"
 
-    def _find_layout(self, spec: Spec) -> Layout | None:
-        size = (spec.fit.rows, spec.fit.cols)
-        try:
-            layout = layout_of(self.module, "", size, forward=self._features)
-        except LayerError:
-            return None
-        return layout if layout.spatial else None
+    def _layout(self) -> Layout:
+        if self.places.layout is None:
+            raise BackboneError(
+                f"The backbone '{self.spec.name}' gives an embedding only, no spatial map: {self.places.why.rstrip('.')}."
+            )
+        return self.places.layout
 
     def _probed(self, spec: Spec) -> Spec:
         x = torch.zeros(2, 3, spec.fit.rows, spec.fit.cols, device=self.device)
@@ -182,7 +181,8 @@ class TorchBackbone:
                 f"'{spec.name}' does not take images of {spec.fit.rows} × {spec.fit.cols}: {told}; leave size out or "
                 "choose another."
             ) from error
-        channels = 0 if self.layout is None else int(as_map(features, layout=self.layout).shape[1])
+        layout = self.places.layout
+        channels = 0 if layout is None else int(as_map(features, layout=layout).shape[1])
         return replace(
             spec,
             dim=dim,

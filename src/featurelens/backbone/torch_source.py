@@ -74,6 +74,8 @@ def _export(request: Request) -> Path:
 
         request.say(f"First use of {request.name}: exporting it for the CPU engine (once, some ten seconds).")
         parity = export_bundle(network, folder, replace_whole=False)
+        if not network.spec.map_channels:
+            request.say(f"It gives an embedding only, no spatial map: {network.places.why.rstrip('.')}.")
         request.say(
             f"Exported to {folder}; against torch on test images: cosine {parity.cosine:.6f}, "
             f"largest difference {parity.difference:.1e} of the largest value."
