@@ -11,7 +11,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from featurelens.backbone import half  # noqa: E402
+from featurelens.backbone import half, onnx_write  # noqa: E402
 from featurelens.backbone.bundle import read_bundle, write_bundle  # noqa: E402
 from featurelens.backbone.openvino_backbone import OpenVINOBackbone  # noqa: E402
 from featurelens.backbone.protocol import Spec  # noqa: E402
@@ -51,7 +51,7 @@ def test_weights_lie_beside_the_graph_where_one_file_cannot_hold_them(
     file = tmp_path / "model.onnx"
     linear_net(file, beside)
     wanted = embedded(file)
-    monkeypatch.setattr(half, "_MOST_INSIDE", ROWS * 5 * 2 - (not fits))
+    monkeypatch.setattr(onnx_write, "_MOST_INSIDE", ROWS * 5 * 2 - (not fits))
     half.halve_weights(file)
     data = tmp_path / "model.onnx.data"
     assert sorted(tmp_path.iterdir()) == ([file] if fits else [file, data])
@@ -64,7 +64,7 @@ def test_weights_lie_beside_the_graph_where_one_file_cannot_hold_them(
 def test_a_bundle_made_from_a_bundle_holds_its_side_files(
     beside: str, fp16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(half, "_MOST_INSIDE", 1000)
+    monkeypatch.setattr(onnx_write, "_MOST_INSIDE", 1000)
     write_bundle(tmp_path / "whole", SPEC, lambda file: linear_net(file, beside))
     export(f"bundle:{tmp_path / 'whole'}", tmp_path / "made", fp16=fp16, say=lambda text: None)
     side = "model.onnx.data" if fp16 else beside

@@ -30,6 +30,35 @@ SPEC = Spec("conv", weights="seeded", dim=5, fit=Fit(32, 32), map_channels=5)
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
 
 
+WIDE = Spec("wide", weights="seeded", dim=8, fit=Fit(32, 32))
+
+
+def wide_net(file: Path) -> Path:
+    """A convolution (kernel and stride 8) of 32 channels and a product with 512 × 8 numbers, the weights in a second file."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    shapes = {"kernel": (32, 3, 8, 8), "matrix": (512, 8)}
+    nodes = [
+        helper.make_node("Conv", ["pixels", "kernel"], ["map"], strides=[8, 8]),
+        helper.make_node("Relu", ["map"], ["positive"]),
+        helper.make_node("Flatten", ["positive"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "matrix"], ["embedding"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 32, 32])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 8])],
+        [numpy_helper.from_array(random.normal(size=s).astype(np.float32), n) for n, s in shapes.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    file.parent.mkdir()
+    onnx.save(model, str(file), save_as_external_data=True, location="weights.bin")
+    return file
+
+
 @pytest.fixture
 def bundle(tmp_path: Path) -> OpenVINOBackbone:
     write_bundle(tmp_path / "net", SPEC, conv_net)
@@ -61,6 +90,34 @@ def test_layers_are_given_back_to_float32_until_the_gate_is_passed(
     assert (found, left) == (0.9, 0), "the best try is kept, not the last"
     assert [text.split(":")[0] for text in said] == [f"int8, {n} of 1 layers in float32" for n in (0, 1)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net", "small.onnx"]
+
+
+@pytest.mark.parametrize("widened", [False, True])
+def test_weights_that_no_protobuf_file_holds_lie_beside_the_graph(
+    widened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of 2 GB stands at 2 KB here, ours and NNCF's; every weight of the network has more."""
+    import onnx
+    from nncf.onnx.quantization import quantize_model
+
+    def limited(model: Any) -> None:
+        assert model.ByteSize() < 2000, "NNCF would refuse it"
+
+    monkeypatch.setattr("featurelens.backbone.onnx_write._MOST_INSIDE", 2000)
+    monkeypatch.setattr(quantize_model, "check_model_protobuf_size", limited)
+    source, target = wide_net(tmp_path / "net" / "model.onnx"), tmp_path / "small" / "model.onnx"
+    wanted = OpenVINOBackbone(source, WIDE, outputs=(0, None)).embed(PIXELS)
+    if widened:
+        halve_weights(source)
+    target.parent.mkdir()
+    scores = iter((0.5, 0.9, 0.8))
+    found = quantise(source, target, WIDE, PIXELS, overlap=lambda file: next(scores, 0.0), say=print)
+    assert found == (0.9, 1), "the second try was the best"
+    assert sorted(one.name for one in target.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
+    assert target.stat().st_size < 2000
+    onnx.checker.check_model(str(target))
+    got = OpenVINOBackbone(target, WIDE, outputs=(0, None)).embed(PIXELS)
+    assert np.abs(got - wanted).max() < 0.05 * np.abs(wanted).max()
 
 
 def test_what_moves_too_many_neighbours_is_refused_with_the_figure(

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from featurelens.backbone.onnx_files import parts
+from featurelens.backbone.onnx_write import write_onnx
 
 PRECISION = "fp16 weights, fp32 arithmetic"
-_MOST_INSIDE = 1_900_000_000  # bytes of weights; a protobuf file ends at 2 GB, and the graph needs some
 _SMALL = 256  # numbers; what is smaller weighs nothing, and may be an epsilon that half precision makes zero
 
 
@@ -35,9 +35,8 @@ def halve_weights(file: Path) -> None:
     del model.graph.node[:]
     model.graph.node.extend(casts + rest)
     for part in beside:
-        part.unlink()  # onnx would append to them
-    apart = sum(len(item.raw_data) for item in model.graph.initializer) > _MOST_INSIDE
-    onnx.save(model, str(file), save_as_external_data=apart, location=f"{file.name}.data")
+        part.unlink()
+    write_onnx(model, file)
     onnx.checker.check_model(str(file))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
-import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -15,6 +15,8 @@ import numpy as np
 
 from featurelens.backbone.engine import without_telemetry
 from featurelens.backbone.half import widen_weights
+from featurelens.backbone.onnx_files import parts
+from featurelens.backbone.onnx_write import write_onnx
 from featurelens.backbone.protocol import Spec
 from featurelens.errors import MissingExtra
 from featurelens.shapes import UInt8
@@ -38,7 +40,8 @@ def quantise(
 
     `pixels` calibrate the ranges. `overlap` judges a file; while it says less than .95, the depthwise
     convolutions and more and more of the first layers, whose errors all later ones inherit, stay in float32.
-    The best try is kept, and it is for the caller to refuse it. Raises MissingExtra without nncf.
+    The best try is kept, and it is for the caller to refuse it. Weights that do not fit into one ONNX file lie in
+    TARGET.data beside it. Raises MissingExtra without nncf.
 
     Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
     (2018); SmoothQuant (Xiao et al., 2023) for attention.
@@ -51,18 +54,29 @@ def quantise(
     model = onnx.load(str(source))
     widen_weights(model)
     layers = _layers(model)
-    best, best_left, part = -1.0, 0, target.with_name("trying.onnx")
-    for kept in dict.fromkeys(_kept(layers, share) for share in SHARES):
-        onnx.save(_quantised(model, spec, pixels, list(kept)), str(part))
-        found = overlap(part)
-        say(f"int8, {len(kept)} of {len(layers)} layers in float32: {found:.3f} of the 5 nearest the same")
-        if found > best:
-            os.replace(part, target)
-            best, best_left = found, len(kept)
-        if best >= LEAST_OVERLAP:
-            break
-    part.unlink(missing_ok=True)
+    best, best_left = -1.0, 0
+    with tempfile.TemporaryDirectory(prefix=".int8-", dir=target.parent) as name:
+        wide, part = Path(name) / "wide.onnx", Path(name) / target.name
+        write_onnx(model, wide)
+        for kept in dict.fromkeys(_kept(layers, share) for share in SHARES):
+            write_onnx(_quantised(wide, spec, pixels, list(kept)), part)
+            found = overlap(part)
+            say(
+                f"int8, {len(kept)} of {len(layers)} layers in float32: {found:.3f} of the 5 nearest the same"
+            )
+            if found > best:
+                _keep(part, target)
+                best, best_left = found, len(kept)
+            if best >= LEAST_OVERLAP:
+                break
     return best, best_left
+
+
+def _keep(part: Path, target: Path) -> None:
+    for old in parts(target, ".data"):
+        old.unlink()
+    for one in parts(part, ".data"):  # the graph names its side file, so both keep their names
+        one.rename(target.with_name(one.name))
 
 
 def _layers(model: Any) -> dict[str, bool]:
@@ -85,9 +99,15 @@ def _kept(layers: dict[str, bool], share: float) -> tuple[str, ...]:
     return tuple(name for name, depthwise in layers.items() if name in first or (share and depthwise))
 
 
-def _quantised(model: Any, spec: Spec, pixels: np.ndarray, kept: list[str]) -> Any:
+def _quantised(file: Path, spec: Spec, pixels: np.ndarray, kept: list[str]) -> Any:
+    import onnx
+
+    model = onnx.load(
+        str(file), load_external_data=False
+    )  # NNCF takes weights of more than 2 GB from their file only
     with _hushed():
         import nncf
+        from nncf.onnx.quantization.backend_parameters import BackendParameters
         from nncf.quantization import range_estimator as of
 
         attention = any(node.op_type == "Softmax" for node in model.graph.node)
@@ -100,9 +120,10 @@ def _quantised(model: Any, spec: Spec, pixels: np.ndarray, kept: list[str]) -> A
             preset=nncf.QuantizationPreset.MIXED,  # asymmetric activations: other functions than ReLU are common
             model_type=nncf.ModelType.TRANSFORMER if attention else None,
             advanced_parameters=nncf.AdvancedQuantizationParameters(
+                backend_params={BackendParameters.EXTERNAL_DATA_DIR: str(file.parent.resolve())},
                 activations_range_estimator_params=of.RangeEstimatorParameters()
                 if attention
-                else of.RangeEstimatorParametersSet.HISTOGRAM  # better than the extremes, for convolutions
+                else of.RangeEstimatorParametersSet.HISTOGRAM,  # better than the extremes, for convolutions
             ),
             ignored_scope=nncf.IgnoredScope(names=kept),
         )
