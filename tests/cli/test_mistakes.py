@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from featurelens.cli.main import app
+from featurelens.images.find import find_files
 from fixtures.base_install import base_install
 from fixtures.drawn import draw
 
@@ -55,8 +58,32 @@ def test_pictures_are_not_written_among_the_images_that_are_read(
     (tmp_path / "link").symlink_to("photos")
     said = " ".join(told(*words, cwd=tmp_path, code=2).replace("│", " ").split())
     assert "lies among the images of 'photos'" in said
-    assert "photos/.featurelens/results" in said
+    assert "photos/featurelens-out" in said
     assert [one.name for one in (tmp_path / "photos").iterdir()] == ["a.png"]
+
+
+SMALL = ("--backbone", "test_resnet", "--no-pretrained", "--device", "cpu")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain", "a.png", "--against", "b.png"),
+        ("explain", "a.png", *SMALL),
+        ("maps", "a.png", *SMALL),
+        ("visualize", "layer3:1", "--images", ".", "--steps", "1", *SMALL),
+    ],
+)
+def test_what_is_drawn_in_the_folder_of_the_photos_is_none_of_them(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(tmp_path / name, seed)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert list(tmp_path.rglob(f"{words[0]}.png"))
+    assert [found.name for found in find_files(tmp_path)] == ["a.png", "b.png"]
 
 
 def commands_of_the_lab() -> list[str]:

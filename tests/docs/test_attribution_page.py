@@ -43,8 +43,8 @@ def test_every_command_runs(command: str, files: Path) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, (done.output, done.exception)
     assert "explain.npz" in done.stdout or "match.npz" in done.stdout
-    found = sorted(p.name for p in files.glob("*.png"))
-    assert found in (["explain.png"], ["match.png"])
+    found = [p.relative_to(files).as_posix() for p in files.rglob("*.png")]
+    assert found in (["featurelens-out/explain.png"], ["match.png"])
 
 
 def test_the_python_examples_run(files: Path) -> None:

@@ -26,7 +26,11 @@ COMMANDS = [
 # The page's names in the small networks that stand in for those it names.
 LAYERS = {"blocks.4:": "layer3:", "blocks.2:": "layer2:", "blocks.4": "layer3", "blocks.2": "layer2"}
 FEW = {"visualize": ["--steps", "2"], "units": ["--steps", "2", "--pictures", "1"], "maps": [], "layers": []}
-WRITES = {"visualize": "visualize.npz", "maps": "maps.png", "units": "photos/.featurelens/units/index.html"}
+WRITES = {
+    "visualize": "featurelens-out/visualize.npz",
+    "maps": "featurelens-out/maps.png",
+    "units": "photos/.featurelens/units/index.html",
+}
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_the_commands_run_in_their_order(clip, folder: Path) -> None:
         words = shlex.split(line.replace(NAME, f"clip:{clip.folder}"))
         assert run([featurelens, *words[1:]], folder)
     assert (folder / "labels.csv").is_file()
-    assert (folder / "explain.png").is_file()
+    assert (folder / "featurelens-out" / "explain.png").is_file()
 
 
 def test_the_python_example_runs(clip, folder: Path) -> None:

@@ -58,5 +58,5 @@ def test_the_commands_run_in_their_order(tmp_path: Path) -> None:
         command = [Path(sys.executable).with_name(words[0]), *words[1:]]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
-    assert (tmp_path / "changes" / "changes.html").is_file()
+    assert (tmp_path / "featurelens-out" / "changes" / "changes.html").is_file()
     assert (tmp_path / "run2" / "changes" / "changes.html").is_file()

@@ -47,6 +47,14 @@ def test_hidden_folders_and_the_gallery_are_left_out_hidden_files_are_not(tmp_pa
     assert names(tmp_path / ".git") == ["x.png"]  # the user named it
 
 
+def test_what_our_commands_drew_is_left_out_wherever_it_lies(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "featurelens-out/maps.png", "2024/featurelens-out/deep/x.webp", "2024/featurelens-out.png"
+    )
+    assert names(tmp_path) == ["2024/featurelens-out.png"]
+    assert names(tmp_path / "featurelens-out") == ["maps.png"]  # the user named it
+
+
 def test_folders_to_skip(tmp_path: Path) -> None:
     touch(tmp_path, "photos/a", "thumbnails/b", "c")
     assert names(tmp_path, skip=[tmp_path / "thumbnails", tmp_path / "not there"]) == ["c", "photos/a"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
-from featurelens.cli.places import apart_from
+from featurelens.cli.places import RESULTS, apart_from
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 
 
@@ -32,8 +32,8 @@ def before_after(
         int, typer.Option(help="Units whose pictures are drawn, those that changed most; 0: none.")
     ] = 4,
     steps: Annotated[int, typer.Option(help="Steps for each picture.")] = 96,
-    out: Annotated[Path, typer.Option(help="Folder of changes.html, changes.json and the pictures.")] = Path(
-        "changes"
+    out: Annotated[Path, typer.Option(help="Folder of changes.html, changes.json and the pictures.")] = (
+        RESULTS / "changes"
     ),
     seed: Annotated[int, typer.Option(help="Of folds, resampling and pictures.")] = 0,
     device: Device = "auto",

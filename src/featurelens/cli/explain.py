@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featurelens.cli.options import Device, Json
+from featurelens.cli.places import RESULTS
 from featurelens.cli.terminal import notice, print_json, say, show
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def explain(
     out: Annotated[
         Path,
         typer.Option(help="The picture (.png); the raw map (.npz) and how it was made (.json) lie beside."),
-    ] = Path("explain.png"),
+    ] = RESULTS / "explain.png",
     pretrained: Annotated[
         bool, typer.Option(help="Load the trained weights; --no-pretrained needs no download.")
     ] = True,

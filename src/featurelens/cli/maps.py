@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
+from featurelens.cli.places import RESULTS
 from featurelens.cli.terminal import notice, print_json, say
 
 
@@ -34,7 +35,7 @@ def maps(
     ] = False,
     out: Annotated[
         Path, typer.Option(help="The sheet (.png); .json and, for one layer, .npz are written beside it.")
-    ] = Path("maps.png"),
+    ] = RESULTS / "maps.png",
     pretrained: Annotated[bool, typer.Option(help="Load the trained weights.")] = True,
     weights: Annotated[Path | None, typer.Option(help="Weights from a local file.")] = None,
     device: Device = "auto",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
-from featurelens.cli.places import apart_from
+from featurelens.cli.places import RESULTS, apart_from
 from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
 
 
@@ -39,8 +39,8 @@ def visualize(
     ] = 1,
     seed: Annotated[int, typer.Option(help="Another seed gives other pictures.")] = 0,
     transparent: Annotated[bool, typer.Option("--transparent", help="Fade what did not matter.")] = False,
-    out: Annotated[Path, typer.Option(help="The sheet (.png); .npz and .json are written beside it.")] = Path(
-        "visualize.png"
+    out: Annotated[Path, typer.Option(help="The sheet (.png); .npz and .json are written beside it.")] = (
+        RESULTS / "visualize.png"
     ),
     pretrained: Annotated[bool, typer.Option(help="Load the trained weights.")] = True,
     weights: Annotated[Path | None, typer.Option(help="Weights from a local file.")] = None,

@@ -12,6 +12,7 @@ from pathlib import Path
 from featurelens.errors import InvalidInput
 
 GALLERY_FOLDER = ".featurelens"
+RESULTS_FOLDER = "featurelens-out"  # where commands write pictures, unless told where
 OnError = Callable[[str, str], None]
 
 
@@ -32,8 +33,7 @@ def find_files(
 
     Names that are not UTF-8 come in `os.fsdecode` form. Links to files and folders are followed:
     each real folder is read once, under its real name where that lies below `root`, else under its
-    first link. Hidden folders (also `.featurelens`) and the folders in `skip` are left out; nothing is
-    opened. What cannot be read goes to `on_error(name, reason)` and stops nothing.
+    first link. Folders that are `left_out` and those in `skip` are not read; nothing is opened. What cannot be read goes to `on_error(name, reason)` and stops nothing.
     Raises InvalidInput when `root` is not a folder.
 
     >>> [found.name for found in find_files("tests/fixtures")]  # doctest: +SKIP
@@ -77,7 +77,7 @@ def _tree(
             continue
         if stat.S_ISREG(status.st_mode):
             yield Found(Path(entry.path), below, status.st_size, status.st_mtime_ns)
-        elif stat.S_ISDIR(status.st_mode) and not entry.name.startswith("."):
+        elif stat.S_ISDIR(status.st_mode) and not left_out(entry.name):
             if is_link:
                 links.append((entry.path, below))
             elif (entries := _enter(entry.path, below, seen, on_error)) is not None:
@@ -115,6 +115,15 @@ def _reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"
     return (error.strerror or "cannot be read").lower()
+
+
+def left_out(folder: str) -> bool:
+    """Whether no walk reads a folder of this name: hidden ones (also `.featurelens`), and what our commands drew.
+
+    >>> left_out(".git"), left_out("featurelens-out"), left_out("out")
+    (True, True, False)
+    """
+    return folder.startswith(".") or folder == RESULTS_FOLDER
 
 
 def is_below(name: str, folders: set[str]) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from featurelens.errors import ImageError, InvalidInput, MissingExtra
 from featurelens.images.address import Remote
-from featurelens.images.find import Found
+from featurelens.images.find import Found, left_out
 
 _ATTEMPTS = 12  # a store that answers 503 is asked again, with growing pauses
 _AZURE, _GOOGLE = ("az", "abfs", "abfss"), ("gs", "gcs")
@@ -85,7 +85,7 @@ def require_remote(address: str) -> None:
 
 
 def find_remote(address: str) -> list[Found]:
-    """Every file below an address, in the byte order of the names; hidden folders are left out.
+    """Every file below an address, in the byte order of the names; but for the folders that are `left_out`.
 
     Raises InvalidInput where nothing is there or nothing may be read.
     """
@@ -101,7 +101,7 @@ def find_remote(address: str) -> list[Found]:
         path = info.path.lstrip("/")
         if info.type == fs.FileType.File and path.startswith(root + "/"):
             name = path[len(root) + 1 :]
-            if not any(part.startswith(".") for part in name.split("/")[:-1]):
+            if not any(map(left_out, name.split("/")[:-1])):
                 found.append(Found(top / name, name, info.size or 0, info.mtime_ns or 0))
     return sorted(found, key=lambda one: one.name)
 
