@@ -20,13 +20,41 @@ PHOTOS = np.random.default_rng(0).integers(0, 256, (2, 40, 50, 3), dtype=np.uint
 TENSORS = torch.from_numpy(PHOTOS)
 
 
+TURNED = (
+    TENSORS.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1)
+)  # its values lie in another order in memory
+SPARSE = TENSORS.to_sparse()
+
+
 @pytest.mark.parametrize(
-    "images", [TENSORS, list(TENSORS), (one for one in TENSORS), [*TENSORS[:1], PHOTOS[1]]]
+    "images",
+    [
+        TENSORS,
+        list(TENSORS),
+        (one for one in TENSORS),
+        [*TENSORS[:1], PHOTOS[1]],
+        TURNED,
+        SPARSE,
+        list(SPARSE),
+    ],
 )
 def test_a_tensor_gives_what_the_array_gives(images: Any) -> None:
     found: Any = extract(images, NET)
     wanted: Any = extract(PHOTOS, NET)
     np.testing.assert_array_equal(found.vectors, wanted.vectors)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [
+        (TENSORS.to("meta"), "torch.uint8, torch.strided, on meta.*no data"),
+        (torch.complex(TENSORS.float(), TENSORS.float()).conj(), "torch.complex64.*conjugate"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_tensor_that_no_array_can_be_made_of_says_why(tensor: Any, why: str, listed: bool) -> None:
+    with pytest.raises(InvalidInput, match=f"{why}.* Give an ordinary one that holds its values"):
+        extract([tensor[0]] if listed else tensor, NET)
 
 
 def test_a_store_knows_a_tensor_again_as_the_array_that_it_is(tmp_path: Path) -> None:
