@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -117,6 +119,35 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path):
     with pytest.raises(InvalidInput, match="max_bytes"):
         extract([drawing(1)] * 100, backbone, pooling="flatten", max_bytes=1000)
     assert backbone.embedded == 0
+
+
+class Listener(NumpyBackbone):
+    """Gives each window of a sound, 0.1 s at 100 Hz, as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        rules = {"rate": 100, "seconds": 0.1, "most": 4, "fill": "pad"}
+        self.spec = replace(self.spec, dim=10, modality="sound", reading=rules)
+
+    def embed(self, pixels):
+        return pixels
+
+
+def test_a_list_of_sounds_is_not_one_array():
+    sounds = np.random.default_rng(0).normal(size=(3, 10)).astype(np.float32)
+    made = extract(list(sounds), Listener())
+    assert isinstance(made, Features)
+    np.testing.assert_allclose(
+        made.vectors, sounds / np.linalg.norm(sounds, axis=1, keepdims=True), atol=1e-6
+    )
+    with pytest.raises(InvalidInput) as error:
+        extract(sounds, Listener())
+    assert str(error.value) == (
+        "This array [3, 10] may be one of the sounds or several. Give a list of them: [array] if it is one, "
+        "list(array) if each row is one."
+    )
+    with pytest.raises(InvalidInput, match="2 labels for 3 sounds"):
+        extract(list(sounds), Listener(), labels=["a", "b"])
 
 
 def test_single_file_and_given_labels(tmp_path):

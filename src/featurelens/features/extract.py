@@ -59,10 +59,11 @@ def extract(
     names = list(wanted)
     check_modality(backbone, wanted)
     kept_in = Path(store) if store else None
-    listed = sources(images, labels, stamped=store is not None, store=kept_in)
+    things = backbone.spec.things
+    listed = sources(images, labels, stamped=store is not None, store=kept_in, things=things)
     order = [source.id for source in listed]
     if (double := first_double(order)) is not None:
-        raise InvalidInput(f"The image {double!r} is listed twice; list each image once.")
+        raise InvalidInput(f"{double!r} is listed twice; list each of the {things} once.")
     parts: list[Part] = []
     how = ", ".join(dict.fromkeys(one.pooling for one in wanted.values()))
     rule = (backbone.spec, how, exact)
