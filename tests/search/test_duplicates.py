@@ -53,6 +53,21 @@ def test_copies_are_found_and_strangers_are_not(gallery):
     assert [group.kind for group in groups] == ["near", "near", "exact"]
 
 
+def test_no_two_copies_are_laid_upon_each_other_twice(gallery, monkeypatch):
+    aligned, compared = copies.aligned, []
+
+    def counted(one, other, threshold):
+        found = aligned(one, other, threshold)
+        if found is not None:
+            compared.append((id(one), id(other)))
+        return found
+
+    monkeypatch.setattr(copies, "aligned", counted)
+    find_duplicates(gallery)
+    assert compared
+    assert len(compared) == len(set(compared))
+
+
 def test_every_copy_is_told_what_it_is(gallery):
     first, second, third = find_duplicates(gallery)
     told = dict(zip((hit.name for hit in first.members), first.how, strict=True))

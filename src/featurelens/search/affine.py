@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from featurelens.shapes import Bool, Float32, Float64
+
+_BLOCKS = 5  # in each direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,26 +47,25 @@ def fitted(
 ) -> Affine | None:
     """The map near `guess` under which they differ least; None where half of the template falls outside.
 
-    Gauss-Newton on the six numbers of the map (Lucas & Kanade 1981), in `steps` rounds at most.
+    Gauss-Newton on the six numbers of the map in `steps` rounds at most, with the template's slopes in place of the
+    target's: they stay the same from round to round (inverse compositional, Baker & Matthews 2004).
     """
     y, x = _offsets(template.shape)
-    slope_y, slope_x = np.gradient(target)
-    values, matrix, shift = template.ravel(), guess.matrix.copy(), guess.shift.copy()
+    gy, gx = (slope.ravel() for slope in np.gradient(template))
+    steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx])
+    values, matrix, shift = template.ravel(), guess.matrix, guess.shift
     for _ in range(steps):
-        now, gy, gx, inside = _sampled((target, slope_y, slope_x), *Affine(matrix, shift).at(template.shape))
+        now, inside = _sampled(target, *Affine(matrix, shift).at(template.shape))
         if inside.mean() < 0.5:
             return None
+        there = steepest if inside.all() else steepest * inside
         gain = float(now @ values) / max(float(now @ now), 1e-9)
-        steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx], 1) * (gain * inside[:, None])
-        error = (values - gain * now) * inside
-        normal = steepest.T @ steepest
+        normal = (there @ there.T).astype(np.float64)
         normal += np.diag(1e-3 * np.diag(normal) + 1e-6)
-        step = np.linalg.solve(normal.astype(np.float64), (steepest.T @ error).astype(np.float64))
-        matrix[0] += step[[0, 1]]
-        shift[0] += step[2]
-        matrix[1] += step[[3, 4]]
-        shift[1] += step[5]
-        if np.abs(step[[2, 5]]).max() < 0.02 and np.abs(step[[0, 1, 3, 4]]).max() < 1e-3:
+        step = np.linalg.solve(normal, (there @ (gain * now - values)).astype(np.float64)).reshape(2, 3)
+        matrix = np.linalg.solve((np.eye(2) + step[:, :2]).T, matrix.T).T
+        shift = shift - matrix @ step[:, 2]
+        if np.abs(step[:, 2]).max() < 0.02 and np.abs(step[:, :2]).max() < 1e-3:
             break
     return Affine(matrix, shift)
 
@@ -78,7 +78,7 @@ def agreement(
     The mean correlation of 5 x 5 blocks, each weighted by the stronger detail of the two: two photos before the
     same background agree in most places and not at all in one.
     """
-    now, inside = _sampled((target,), *place.at(template.shape))
+    now, inside = _sampled(target, *place.at(template.shape))
     if inside.mean() < 0.8:
         return None
     return _by_blocks(template, (now * inside).reshape(template.shape), inside.reshape(template.shape))
@@ -91,44 +91,43 @@ def _offsets(shape: tuple[int, ...]) -> tuple[Float32[np.ndarray, " point"], Flo
 
 
 def _sampled(
-    pictures: Sequence[Float32[np.ndarray, "row col"]],
+    picture: Float32[np.ndarray, "row col"],
     v: Float32[np.ndarray, " point"],
     u: Float32[np.ndarray, " point"],
-) -> list[np.ndarray]:
-    """The pictures at the points (v down, u across), between the four pixels around; last: which lie inside."""
-    rows, cols = pictures[0].shape
+) -> tuple[Float32[np.ndarray, " point"], Bool[np.ndarray, " point"]]:
+    """The picture at the points (v down, u across), between the four pixels around, and which of them lie inside."""
+    rows, cols = picture.shape
     inside = (v >= -0.5) & (v <= rows - 0.5) & (u >= -0.5) & (u <= cols - 0.5)
     v, u = np.clip(v, 0, rows - 1.001), np.clip(u, 0, cols - 1.001)
     row, col = v.astype(np.int32), u.astype(np.int32)
     dv, du = (v - row).astype(np.float32), (u - col).astype(np.float32)
-    at = row * cols + col
-    found = []
-    for picture in pictures:
-        flat = picture.ravel()
-        above = flat[at] * (1 - du) + flat[at + 1] * du
-        below = flat[at + cols] * (1 - du) + flat[at + cols + 1] * du
-        found.append(above * (1 - dv) + below * dv)
-    return [*found, inside]
+    at, flat = row * cols + col, picture.ravel()
+    above = flat[at] * (1 - du) + flat[at + 1] * du
+    below = flat[at + cols] * (1 - du) + flat[at + cols + 1] * du
+    return above * (1 - dv) + below * dv, inside
 
 
 def _by_blocks(
     a: Float32[np.ndarray, "row col"],
     b: Float32[np.ndarray, "row col"],
     inside: Bool[np.ndarray, "row col"],
-    blocks: int = 5,
 ) -> float:
-    total = weight = 0.0
-    row_edges = np.linspace(0, a.shape[0], blocks + 1).astype(int)
-    col_edges = np.linspace(0, a.shape[1], blocks + 1).astype(int)
-    for top, bottom in itertools.pairwise(row_edges):
-        for left, right in itertools.pairwise(col_edges):
-            some = inside[top:bottom, left:right]
-            if some.sum() < 8:
-                continue
-            one, other = a[top:bottom, left:right][some], b[top:bottom, left:right][some]
-            one, other = one - one.mean(), other - other.mean()
-            ones, others = float(one @ one), float(other @ other)
-            stronger = max(ones, others)
-            total += stronger * float(one @ other) / max(np.sqrt(ones * others), 1e-6)
-            weight += stronger
-    return float(total / weight) if weight > 0 else 0.0
+    down, across = (_blocks(length) for length in a.shape)
+    a, b = a * inside, b * inside
+    count, ones, others, aa, bb, ab = (
+        (down.T @ of @ across).astype(np.float64) for of in (inside, a, b, a * a, b * b, a * b)
+    )
+    enough = np.maximum(count, 1)
+    mine, yours = (np.maximum(of, 0) for of in (aa - ones * ones / enough, bb - others * others / enough))
+    stronger = np.maximum(mine, yours) * (count >= 8)
+    each = (ab - ones * others / enough) / np.maximum(np.sqrt(mine * yours), 1e-6)
+    return float((stronger * each).sum() / stronger.sum()) if stronger.any() else 0.0
+
+
+@cache
+def _blocks(length: int) -> Float32[np.ndarray, "length block"]:
+    """Which of the blocks each row or column is in."""
+    edges = np.linspace(0, length, _BLOCKS + 1).astype(int)
+    return (np.searchsorted(edges, np.arange(length), "right")[:, None] == np.arange(1, _BLOCKS + 1)).astype(
+        np.float32
+    )

@@ -48,8 +48,7 @@ class Laid:
         self.lengths = np.array(2 * [float((part * part).sum()) for part in small], np.float32)
         both = [*small, *(part[:, ::-1] for part in small)]
         self.parts = np.conj(np.stack([np.fft.rfft2(part, (GRID, GRID)) for part in both]))
-        rects = np.conj(np.stack([np.fft.rfft2(np.ones_like(part), (GRID, GRID)) for part in small]))
-        self.rects = np.concatenate([rects, rects])
+        self.rects = np.conj(np.stack([np.fft.rfft2(np.ones_like(part), (GRID, GRID)) for part in small]))
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ def places(a: Laid, b: Laid, count: int = 3) -> list[Place]:
     for inner, (part, whole) in enumerate(((a, b), (b, a))):
         products = np.fft.irfft2(whole.spectrum[None] * part.parts, (GRID, GRID))
         energy = np.fft.irfft2(whole.energy[None] * part.rects, (GRID, GRID))
+        energy = np.concatenate([energy, energy])  # the same for the mirrored
         areas = np.array([rows * cols for rows, cols in part.sizes], np.float32)
         energy = np.maximum(energy, 0.05 * areas[:, None, None])
         scores = products / np.sqrt(energy * np.maximum(part.lengths, 0.05 * areas)[:, None, None])
@@ -106,28 +106,23 @@ def _stretched(a: Laid, b: Laid) -> list[Place]:
     ]
 
 
-def aligned(a: Laid, b: Laid, threshold: float, *, least: float = 0.5) -> Alignment | None:
-    """The best alignment of two pictures, None where they agree by less than `threshold` or no place looks promising.
+def aligned(a: Laid, b: Laid, threshold: float, *, least: float = 0.57) -> Alignment | None:
+    """The likeliest alignment of two pictures, None where they agree by less than `threshold` or no place looks promising.
 
     Places whose correlation is below `least` are not tried. Two things of one outline agree in what SIDE pixels
     show; what agrees there is looked at again in finer detail, as fine as both have it, and the worse of both counts.
     """
-    best = None
     for place in places(a, b):
         if place.score < least:
             break
         part, whole = (a, b) if place.inner == 0 else (b, a)
         found = _refined(part, whole, place)
-        if found is not None and (best is None or found.agreement > best.agreement):
-            best = found
-            if best.agreement > 0.9:
-                break
-    if best is None or best.agreement < threshold:
-        return None
-    closer = _closer(best)
-    if closer is None or closer < threshold:
-        return None
-    return Alignment(best.place.inner, best.box, best.place.mirrored, min(closer, best.agreement))
+        if found is None or found.agreement < threshold:
+            continue
+        closer = _closer(found)
+        if closer is not None and closer >= threshold:
+            return Alignment(place.inner, found.box, place.mirrored, min(closer, found.agreement))
+    return None
 
 
 @dataclass(frozen=True, eq=False)

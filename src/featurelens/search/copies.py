@@ -7,10 +7,11 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 from featurelens.errors import ImageError
 from featurelens.search.alignment import Alignment, Laid, aligned
@@ -54,6 +55,7 @@ class Comparison:
     def __init__(self, files: dict[int, File], *, max_pixels: int, threshold: float) -> None:
         self._files, self._max_pixels, self._threshold = files, max_pixels, threshold
         self._laid: OrderedDict[int, Laid | None] = OrderedDict()
+        self._found: dict[tuple[int, int], Alignment] = {}  # of copies only: pairs of strangers are many
         self._lock = Lock()
 
     def copies(
@@ -66,10 +68,8 @@ class Comparison:
 
     def same(self, a: int, b: int, cosine: float) -> bool:
         """Whether two images show the same picture; where one cannot be read, their vectors decide."""
-        one, other = self._of(a), self._of(b)
-        if one is None or other is None:
-            return cosine >= BY_VECTOR
-        return aligned(one, other, self._threshold) is not None
+        found = self._alignment(a, b)
+        return cosine >= BY_VECTOR if found == "unreadable" else found != "strangers"
 
     def alike(self, a: int, b: int) -> bool:
         """Whether two images that were found to belong together show the same picture themselves."""
@@ -81,13 +81,25 @@ class Comparison:
         first, second = self._files[keep], self._files[copy]
         if first.hash and first.hash == second.hash:
             return "same bytes"
-        one, other = self._of(keep), self._of(copy)
-        if one is None or other is None:
+        found = self._alignment(keep, copy)
+        if found == "unreadable":
             return "same by its vector"
-        found = aligned(one, other, self._threshold)
-        if found is None:
+        if found == "strangers":
             return "a copy of another copy"
         return ", ".join(_changes(found, first, second)) or "same picture, other file"
+
+    def _alignment(self, a: int, b: int) -> Alignment | Literal["strangers", "unreadable"]:
+        pair = min(a, b), max(a, b)
+        found = self._found.get(pair)
+        if found is None:
+            one, other = (self._of(image) for image in pair)
+            if one is None or other is None:
+                return "unreadable"
+            found = aligned(one, other, self._threshold)
+            if found is None:
+                return "strangers"
+            self._found[pair] = found
+        return found if pair == (a, b) else replace(found, inner=1 - found.inner)
 
     def _of(self, one: int) -> Laid | None:
         with self._lock:

@@ -22,6 +22,7 @@ from featurelens.search.stars import Ties, stars
 from featurelens.search.vectors import Snapshot, sample, vectors_of
 
 THRESHOLD = 0.72  # on flowers5 copies with one change agree by .81 or more, strangers by .61 at most
+_BATCH = 64  # pairs compared at once; what they show spares some of the next
 _STRANGERS = 0.9  # the share of pairs of random images that are not even looked at
 
 
@@ -78,10 +79,11 @@ def find_duplicates(
         )
         with ThreadPoolExecutor(workers or free_cores(), thread_name_prefix="featurelens-pairs") as pool:
             for done, some in pairs:
-                unknown = [pair for pair in some if ties.top(pair[0]) != ties.top(pair[1])]
-                known = [(a, b) for a, b, _ in some if ties.top(a) == ties.top(b)]
-                for pair in [*known, *comparison.copies(unknown, pool)]:
-                    ties.tie(*pair)
+                for few in (some[i : i + _BATCH] for i in range(0, len(some), _BATCH)):
+                    unknown = [pair for pair in few if ties.top(pair[0]) != ties.top(pair[1])]
+                    known = [(a, b) for a, b, _ in few if ties.top(a) == ties.top(b)]
+                    for pair in [*known, *comparison.copies(unknown, pool)]:
+                        ties.tie(*pair)
                 meter.step(done)
     with gallery.finder.reading() as connection:  # an update beside this may have taken some away
         there = set(rows.ids_where(connection, path, label).tolist())
