@@ -126,8 +126,14 @@ def test_stochastic_depth_leaves_blocks_out_in_training_only() -> None:
 def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(InvalidInput, match="divide"):
         MultiHeadAttention(30, 4)
+    with pytest.raises(InvalidInput, match="dim=0; these do: none"):
+        MultiHeadAttention(0, 4)
     with pytest.raises(InvalidInput, match="odd"):
         SpatialAttention(4)
+    with pytest.raises(InvalidInput, match="kernel=4"):
+        MBConv(8, 8, kernel=4)
+    with pytest.raises(InvalidInput, match=r"drop=1\.0"):
+        MBConv(8, 8, drop=1.0)
     with pytest.raises(InvalidInput, match="same sizes"):
         load_from(SqueezeExcitation(16, 8), SEModule(16, rd_channels=4))
     with pytest.raises(InvalidInput, match="exchanges weights with timm"):

@@ -102,10 +102,30 @@ def test_the_attention_weights_are_those_between_sources(sources) -> None:
     assert torch.allclose(weights.sum(-1), torch.ones(80, 3, 3))
 
 
+@pytest.mark.parametrize("kind", FUSIONS)
+def test_half_precision_gives_the_same_vectors_but_for_its_rounding(kind: str, sources) -> None:
+    fusion = make_fusion(kind, DIMS, dim=8, heads=2).fit(sources).eval()
+    with torch.no_grad():
+        expected = fusion(sources)
+        low = fusion.half()([s.half() for s in sources])
+    assert low.dtype == torch.float16
+    assert (low.float() - expected).abs().max() <= 0.01 * expected.abs().max()
+
+
+def test_a_fusion_is_fitted_where_its_sources_are(monkeypatch: pytest.MonkeyPatch, sources) -> None:
+    """On the meta device, which like a GPU refuses to compute with tensors of the CPU (and holds no values to check)."""
+    monkeypatch.setattr("featurelens.nn.fusion._examples", lambda given, dims: torch.cat(given, 1))
+    fusion = Concat(DIMS).to("meta").fit([s.to("meta") for s in sources])
+    assert fusion.scale.is_meta
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (lambda: make_fusion("attention", DIMS, dim=10, heads=3), "divide"),
+        (lambda: Concat([2]).fit([torch.tensor([[1.0, torch.nan], [0.0, 1.0]])]), "not finite"),
+        (lambda: Weighted([2]).fit([torch.rand(1, 2)]), "1 examples are all alike"),
+        (lambda: PCA([2, 3], 2, whiten=True).fit([torch.ones(9, 2), torch.ones(9, 3)]), "all alike"),
         (lambda: PCA([2, 2], 5), "between 1 and 4"),
         (lambda: PCA([4, 4], 5).fit([torch.rand(5, 4), torch.rand(5, 4)]), "too few"),
         (lambda: Concat([]), "at least one source"),

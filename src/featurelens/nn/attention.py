@@ -28,10 +28,10 @@ class MultiHeadAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        if heads < 1 or dim % heads:
-            fitting = [h for h in range(1, dim + 1) if dim % h == 0]
+        fitting = [h for h in range(1, dim + 1) if dim % h == 0]
+        if heads not in fitting:
             raise InvalidInput(
-                f"heads={heads} does not divide dim={dim}; these do: {', '.join(map(str, fitting))}."
+                f"heads={heads} does not divide dim={dim}; these do: {', '.join(map(str, fitting)) or 'none'}."
             )
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)

@@ -17,6 +17,8 @@ from featurelens.shapes import Float
 Sources = Sequence[Float[Tensor, "batch _"]]
 FUSIONS = ("concat", "weights", "attention", "pca", "whitening")
 TRAINED = ("weights", "attention")
+_ALIKE = 1e-7
+"""A number of unit vectors that varies no more than this does not vary."""
 
 
 class Concat(nn.Module):
@@ -40,16 +42,16 @@ class Concat(nn.Module):
 
     @torch.no_grad()
     def fit(self, sources: Sources) -> Concat:
-        """Mean and spread of each number; a number that never changes gets no weight."""
-        joined = torch.cat(_units(sources, self.dims), 1).double()
+        """Mean and spread of each number; a number that never changes gets no weight. InvalidInput if none changes."""
+        joined = _examples(sources, self.dims)
         spread = joined.std(0, unbiased=False)
-        counts = torch.cat([torch.full((dim,), float(dim)) for dim in self.dims]).double()
+        counts = torch.cat([torch.full((dim,), float(dim)) for dim in self.dims]).to(spread)
         self.mean.copy_(joined.mean(0))
-        self.scale.copy_(torch.where(spread > 1e-7, 1 / (spread.clamp(min=1e-7) * counts.sqrt()), 0.0))
+        self.scale.copy_(torch.where(spread > _ALIKE, 1 / (spread.clamp(min=_ALIKE) * counts.sqrt()), 0.0))
         return self
 
     def forward(self, sources: Sources) -> Float[Tensor, "batch dim"]:
-        return (torch.cat(_units(sources, self.dims), 1) - self.mean) * self.scale
+        return (torch.cat(_units(sources, self.dims), 1).to(self.mean.dtype) - self.mean) * self.scale
 
 
 class PCA(nn.Module):
@@ -120,11 +122,12 @@ class Weighted(nn.Module):
 
     @torch.no_grad()
     def fit(self, sources: Sources) -> Weighted:
-        self.mean.copy_(torch.cat(_units(sources, self.dims), 1).mean(0))
+        """The middle of each source; InvalidInput where the examples are all alike."""
+        self.mean.copy_(_examples(sources, self.dims).mean(0))
         return self
 
     def forward(self, sources: Sources) -> Float[Tensor, "batch dim"]:
-        joined = torch.cat(_units(sources, self.dims), 1) - self.mean
+        joined = torch.cat(_units(sources, self.dims), 1).to(self.mean.dtype) - self.mean
         parts = [F.normalize(part, dim=1) for part in joined.split(self.dims, 1)]
         return torch.cat([p * w.sqrt() for p, w in zip(parts, self.weights, strict=True)], 1)
 
@@ -216,3 +219,15 @@ def _units(sources: Sources, dims: Sequence[int]) -> list[Tensor]:
             f"{list(dims)} numbers each."
         )
     return [F.normalize(s.float(), dim=1) for s in sources]
+
+
+def _examples(sources: Sources, dims: Sequence[int]) -> Float[Tensor, "example number"]:
+    """What a fusion is fitted on; InvalidInput for numbers that are not finite and for examples that are all alike."""
+    joined = torch.cat(_units(sources, dims), 1).double()
+    if not joined.isfinite().all():
+        raise InvalidInput("The sources hold numbers that are not finite; leave those images out.")
+    if len(joined) < 2 or not (joined.std(0, unbiased=False) > _ALIKE).any():
+        raise InvalidInput(
+            f"The {len(joined)} examples are all alike, so there is nothing to fit a fusion to; give more images."
+        )
+    return joined

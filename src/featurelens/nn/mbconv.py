@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from featurelens.errors import InvalidInput
 from featurelens.nn.exchange import Rules
 from featurelens.nn.squeeze import SqueezeExcitation
 from featurelens.shapes import Float
@@ -33,7 +34,7 @@ class MBConv(nn.Module):
 
     MobileNetV2 (Sandler et al. 2018) and EfficientNet (Tan & Le 2019). Equals timm's InvertedResidual (for `widen`
     = 1 DepthwiseSeparableConv) and torchvision's MBConv. `drop` is the share of images whose sum leaves the block
-    out in training (stochastic depth, Huang et al. 2016).
+    out in training (stochastic depth, Huang et al. 2016). Raises InvalidInput for an even kernel and a drop of 1.
 
     >>> MBConv(16, 24, kernel=3, stride=2, widen=6)(torch.rand(2, 16, 8, 8)).shape
     torch.Size([2, 24, 4, 4])
@@ -51,6 +52,10 @@ class MBConv(nn.Module):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        if kernel % 2 == 0 or not 0 <= drop < 1:
+            raise InvalidInput(
+                f"kernel={kernel}, drop={drop}: the kernel must be odd, drop a share of at least 0 and below 1."
+            )
         wide = channels * widen
         self.widen = convolution(channels, wide, 1, eps=eps) if widen != 1 else None
         self.depthwise = convolution(wide, wide, kernel, stride=stride, groups=wide, eps=eps)
