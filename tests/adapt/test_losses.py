@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from inspect import unwrap
 
 import pytest
 import torch
 
 from featurelens.adapt.losses import barlow_twins, negative_cosine, nt_xent, vicreg
+from featurelens.errors import InvalidInput
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -198,3 +200,24 @@ def test_the_online_knn_equals_lightlys():
     found = knn_accuracy(rows, labels, k=10)
     assert found == pytest.approx(right / 60)
     assert found < 0.95, "sabotage: a row that may find itself would always be right"
+
+
+@pytest.mark.parametrize("loss", [nt_xent, vicreg, barlow_twins, negative_cosine])
+def test_what_are_no_two_views_of_the_same_images_is_told(loss):
+    three, one = torch.randn(3, 4), torch.randn(1, 4)
+    for a, b in ((three, three[:2]), (three, three[:, :2]), (one, one), (three[0], three[0])):
+        with pytest.raises(InvalidInput, match="2 images or more"):
+            unwrap(loss)(a, b)  # as users have it, without the shape checks of the tests
+
+
+@pytest.mark.parametrize("temperature", [0.0, -0.1, math.nan])
+def test_a_temperature_that_is_none_is_told(views, temperature):
+    with pytest.raises(InvalidInput, match="above 0"):
+        nt_xent(*views, temperature=temperature)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-6, 1e6, 1e30])
+def test_extreme_temperatures_have_finite_gradients(views, temperature):
+    a, b = (v.clone().requires_grad_() for v in views)
+    nt_xent(a, b, temperature=temperature).backward()
+    assert bool(a.grad.isfinite().all() & b.grad.isfinite().all())

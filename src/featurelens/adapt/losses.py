@@ -1,4 +1,7 @@
-"""Self-supervised objectives, each as one short function of two views' outputs, computed in fp32."""
+"""Self-supervised objectives, each as one short function of two views' outputs, computed in fp32.
+
+All raise InvalidInput where the views are not outputs of the same two images or more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from featurelens.errors import InvalidInput
 from featurelens.shapes import Float
 
 
@@ -17,6 +21,9 @@ def nt_xent(
     >>> float(nt_xent(torch.eye(4), torch.eye(4), temperature=0.01)) < 1e-6
     True
     """
+    _check(a, b)
+    if not temperature > 0:
+        raise InvalidInput(f"temperature is {temperature}; it must be above 0.")
     with torch.autocast(a.device.type, enabled=False):
         z = F.normalize(torch.cat((a, b)).float(), dim=1)
         similarity = (z @ z.mT / temperature).fill_diagonal_(-torch.inf)
@@ -33,6 +40,7 @@ def vicreg(
     >>> float(vicreg(torch.zeros(8, 4), torch.zeros(8, 4))) > 24
     True
     """
+    _check(a, b)
     with torch.autocast(a.device.type, enabled=False):
         a, b = a.float(), b.float()
 
@@ -57,6 +65,7 @@ def barlow_twins(
     >>> float(barlow_twins(x, x)) < 0.2
     True
     """
+    _check(a, b)
     with torch.autocast(a.device.type, enabled=False):
         a, b = ((x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() for x in (a.float(), b.float()))
         correlation = a.mT @ b / len(a)
@@ -73,5 +82,14 @@ def negative_cosine(
     >>> float(negative_cosine(torch.eye(3), torch.eye(3)))
     -1.0
     """
+    _check(prediction, target)
     with torch.autocast(prediction.device.type, enabled=False):
         return -F.cosine_similarity(prediction.float(), target.detach().float(), dim=1).mean()
+
+
+def _check(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape or a.ndim != 2 or len(a) < 2:
+        raise InvalidInput(
+            f"The views have the shapes {list(a.shape)} and {list(b.shape)}; expected two of one shape [images, numbers], "
+            "row by row of the same images, and 2 images or more."
+        )
