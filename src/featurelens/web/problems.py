@@ -122,7 +122,10 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, error: HTTPException) -> JSONResponse:
-        found = answer(request.url.path, Problem(error.status_code, str(error.detail)))
+        words = str(error.detail)
+        if error.status_code == 405 and error.headers:
+            words = f"{request.method} is not possible at this address; {error.headers['Allow']} is."
+        found = answer(request.url.path, Problem(error.status_code, words))
         found.headers.update(error.headers or {})
         return found
 

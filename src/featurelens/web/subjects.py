@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope, Send
 
 from featurelens.web.routes import images, ops, search
+from featurelens.web.unknown import unknown
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,7 +38,7 @@ class Subjects:
         self._app, self._lock, self._is_complete = app, Lock(), False
         for subject in FIRST:
             app.include_router(subject.router)
-        self._unknown, app.router.default = app.router.default, self._look_again
+        app.router.default = self._look_again
 
     def complete(self) -> None:
         """Add the routes that are not there yet; safe to call from several threads."""
@@ -49,7 +50,7 @@ class Subjects:
 
     async def _look_again(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._is_complete:
-            await self._unknown(scope, receive, send)
+            await unknown(scope, receive, send)
             return
         from anyio import to_thread
 

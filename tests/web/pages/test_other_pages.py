@@ -105,6 +105,28 @@ def test_the_map_has_every_image_and_names_them_on_hover(browser: Browser, site:
         expect(page.locator(".peek b")).to_contain_text(".jpg")
 
 
+def test_a_long_label_leaves_the_legend_its_numbers(browser: Browser, site: str) -> None:
+    label = "a label that somebody wrote a whole sentence into"
+    with watched(browser, site) as (page, _):
+        told = page.request.get("/api/v1/layout").json()
+        long = told | {"label": [label if one == told["label"][0] else one for one in told["label"]]}
+        page.route("**/api/v1/layout*", lambda route: route.fulfill(json=long))
+        page.goto("/map")
+        row = page.get_by_title(label)
+        expect(row).to_be_visible()
+        assert page.locator("#legend").evaluate("list => list.scrollWidth <= list.clientWidth")
+
+
+def test_at_an_address_of_nothing_the_page_leads_back(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, faults):
+        page.goto("/no/such/page")
+        expect(page.locator("h1")).to_have_text("There is nothing at this address")
+        expect(page.locator("#where")).to_contain_text("192 images")  # the bar above it works
+        page.get_by_role("link", name="All images").click()
+        expect(page.locator("#title")).to_have_text("All images")
+        faults.allow("404 (Not Found)")
+
+
 def test_a_picture_goes_through_the_network(browser: Browser, site: str) -> None:
     with watched(browser, site) as (page, _):
         page.goto("/image")

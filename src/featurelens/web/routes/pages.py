@@ -48,10 +48,11 @@ class Pages:
 
     def page(self, path: str) -> Response:
         """The page of a path of PAGES."""
-        name = PAGES[path]
-        if name not in self._texts:
-            self._texts[name] = self._templates.get_template(f"{name}.html").render(page=name)
-        return HTMLResponse(self._texts[name], headers={"Cache-Control": "no-cache"})
+        return HTMLResponse(self._text(PAGES[path]), headers={"Cache-Control": "no-cache"})
+
+    def missing(self) -> Response:
+        """404 for people: there is no such page, and the way back."""
+        return HTMLResponse(self._text("missing"), 404)
 
     def file(self, version: str, path: str) -> Response:
         """A static file; 404 for one that is not of this version."""
@@ -59,6 +60,11 @@ class Pages:
             raise HTTPException(404, "There is no such file.")
         keep = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         return Response(self._assets.files[path], media_type=self._assets.kind(path), headers=keep)
+
+    def _text(self, name: str) -> str:
+        if name not in self._texts:
+            self._texts[name] = self._templates.get_template(f"{name}.html").render(page=name)
+        return self._texts[name]
 
 
 @lru_cache(1)

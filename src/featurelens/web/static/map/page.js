@@ -118,7 +118,7 @@ function recolour() {
 function drawLegend() {
   const isDark = dark();
   const { names, counts } = points[by];
-  fill($("#legend"), names.slice(0, 60).map((name, code) => el("li", {}, el("button", { type: "button", "aria-pressed": String(only === code), onclick: () => { only = only === code ? null : code; recolour(); } },
+  fill($("#legend"), names.slice(0, 60).map((name, code) => el("li", {}, el("button", { type: "button", title: by === "label" ? name : "", "aria-pressed": String(only === code), onclick: () => { only = only === code ? null : code; recolour(); } },
     el("i", { style: { background: css(colourOf(code, isDark)) } }), el("span", { class: "name" }, by === "cluster" ? `Cluster ${Number(name) + 1}` : name), el("span", { class: "many" }, count(counts[code]))))));
   for (const button of $$("#by button")) {
     button.disabled = !points[button.dataset.by].names.length;
