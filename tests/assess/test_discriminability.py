@@ -10,10 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 from sklearn.metrics import silhouette_samples as sklearn_silhouette
-from sklearn.metrics.pairwise import cosine_distances
+from sklearn.metrics.pairwise import cosine_distances, euclidean_distances
+from sklearn.neighbors import NearestNeighbors
 
 from featurelens.assess.arrays import unit
+from featurelens.assess.copies import copies
 from featurelens.assess.distances import class_distances
+from featurelens.assess.neighbours import nearest
 from featurelens.assess.retrieval import retrieval
 from featurelens.assess.silhouette import silhouette
 from featurelens.errors import InvalidInput
@@ -124,6 +127,38 @@ def test_average_precision_equals_scikit_learn_also_with_ties():
         assert pure[place] == pytest.approx(
             average_precision_score(labels[others] == labels[i], row), abs=1e-8
         )
+
+
+@pytest.mark.parametrize("scatter", [1e-2, 3e-4, 2e-5])
+def test_features_that_hardly_differ_are_told_apart_as_scikit_learn_does(scatter):
+    """Their cosines are so near 1 that float32 would give most pairs the same."""
+    shape, labels = clustered(n=150)
+    features = (1 + scatter * shape).astype(np.float32)
+    found = retrieval(features, labels)
+    rows = unit(features)
+    apart = euclidean_distances(rows - rows.mean(axis=0))
+    others = ~np.eye(150, dtype=bool)
+    expected = [
+        average_precision_score((labels == labels[i])[others[i]], -apart[i][others[i]]) for i in range(150)
+    ]
+    assert found["mAP"].per_item == pytest.approx(expected, abs=2e-3)
+    nearest_ones = NearestNeighbors(n_neighbors=20).fit(rows - rows.mean(axis=0)).kneighbors()[1]
+    assert np.mean(nearest(features, k=20)[0] == nearest_ones) > 0.995
+    assert found["precision@1"].value == np.mean(labels[nearest_ones[:, 0]] == labels)
+
+
+def test_copies_among_features_that_hardly_differ_are_only_the_copies():
+    shape, _ = clustered(n=80)
+    features = (1 + 3e-4 * shape).astype(np.float32)
+    features[70] = features[3]
+    assert [(pair.a, pair.b) for pair in copies(features)] == [(3, 70)]
+
+
+def test_each_measure_of_retrieval_says_how_its_interval_was_made():
+    features, labels = clustered(n=60)
+    found = retrieval(features, labels, ks=(1, 5))
+    assert found["precision@1"].protocol.endswith("is a result too (half-samples)")
+    assert found["precision@5"].protocol.endswith("is a result too (grouped jackknife)")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featurelens.assess.arrays import Labels, blocks, encode, unit
+from featurelens.assess.arrays import Labels, blocks, comparable, encode
 from featurelens.assess.neighbours import nearest
 from featurelens.errors import InvalidInput
 from featurelens.shapes import Float
 
 SHARE_OF_TYPICAL = 0.15
+_ROUNDINGS = 8
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def copies(features: Float[np.ndarray, "n d"], *, limit: float | None = None) ->
     """All pairs of rows that are nearly the same image, closest first.
 
     `limit` is the largest cosine distance of a copy; by default 0.15 of the median distance of images to
-    their nearest neighbour (at least 1e-6), so that it suits any backbone. Where most images have a copy,
+    their nearest neighbour (at least what rounding makes of it), so that it suits any backbone. Where most images have a copy,
     that median says nothing: give the limit then.
 
     >>> rows = np.random.default_rng(0).standard_normal((50, 8))
@@ -42,8 +43,8 @@ def copies(features: Float[np.ndarray, "n d"], *, limit: float | None = None) ->
     _, similarity = nearest(features, k=1)
     typical = float(np.median(1 - similarity[:, 0]))
     if limit is None:
-        limit = max(SHARE_OF_TYPICAL * typical, 1e-6)
-    rows = unit(features, np.float32)
+        limit = max(SHARE_OF_TYPICAL * typical, _ROUNDINGS * float(np.finfo(similarity.dtype).eps))
+    rows = comparable(features)
     near = np.flatnonzero(1 - similarity[:, 0] <= limit)
     pairs = []
     for part in blocks(len(near), 4 * n):

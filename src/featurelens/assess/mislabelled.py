@@ -49,7 +49,7 @@ def mislabelled(
         likely[split.test] = probabilities(
             rows[split.train], codes[split.train], rows[split.test], count, _STRENGTH
         )
-    indices, similarity = nearest(rows, k=min(_NEIGHBOURS, n - 1))
+    indices, similarity = nearest(features[known], k=min(_NEIGHBOURS, n - 1))
     likely = (likely + vote(codes[indices], similarity, count)) / 2
     own = likely[np.arange(n), codes]
     others = likely.copy()

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from featurelens.assess.arrays import BLOCK_BYTES, blocks, unit
+from featurelens.assess.arrays import BLOCK_BYTES, blocks, comparable, unit
 from featurelens.assess.threads import in_threads
 from featurelens.errors import InvalidInput
-from featurelens.shapes import Float, Float32, Int64
+from featurelens.shapes import Float, Int64
 
 _GROUP = 32
 _TILE = 4096
@@ -21,7 +21,7 @@ def nearest(
     *,
     k: int,
     skip: Int64[np.ndarray, "q"] | None = None,
-) -> tuple[Int64[np.ndarray, "q k"], Float32[np.ndarray, "q k"]]:
+) -> tuple[Int64[np.ndarray, "q k"], Float[np.ndarray, "q k"]]:
     """The k most similar gallery rows of each query and their similarities, best first.
 
     Without a gallery the queries search among themselves and never find themselves; with one, `skip` names
@@ -32,8 +32,8 @@ def nearest(
     >>> nearest(rows, k=1)[0].ravel().tolist()
     [1, 0, 1]
     """
-    base = unit(queries if gallery is None else gallery, np.float32)
-    asked = base if gallery is None else unit(queries, np.float32)
+    base = comparable(queries if gallery is None else gallery)
+    asked = base if gallery is None else unit(queries, base.dtype.type)
     if gallery is None:
         skip = np.arange(len(base), dtype=np.int64)
     available = len(base) - (skip is not None)
@@ -42,12 +42,12 @@ def nearest(
             f"k is {k}, but there are {available} other rows to find; choose 1 to {available}."
         )
     indices = np.empty((len(asked), k), dtype=np.int64)
-    found = np.empty((len(asked), k), dtype=np.float32)
+    found = np.empty((len(asked), k), dtype=base.dtype)
     wide = max(_TILE, 2 * k + 1)
 
-    parts = list(blocks(len(asked), 4 * wide, budget=BLOCK_BYTES // 2))
+    parts = list(blocks(len(asked), base.itemsize * wide, budget=BLOCK_BYTES // 2))
 
-    def search(part: slice) -> tuple[Int64[np.ndarray, "p k"], Float32[np.ndarray, "p k"]]:
+    def search(part: slice) -> tuple[Int64[np.ndarray, "p k"], Float[np.ndarray, "p k"]]:
         tiles = blocks(len(base), 1, budget=wide)
         return _search(asked[part], base, tiles, k, None if skip is None else skip[part])
 
@@ -57,22 +57,24 @@ def nearest(
 
 
 def _search(
-    queries: Float32[np.ndarray, "q d"],
-    base: Float32[np.ndarray, "n d"],
+    queries: Float[np.ndarray, "q d"],
+    base: Float[np.ndarray, "n d"],
     tiles: Iterable[slice],
     k: int,
     skip: Int64[np.ndarray, "q"] | None,
-) -> tuple[Int64[np.ndarray, "q k"], Float32[np.ndarray, "q k"]]:
+) -> tuple[Int64[np.ndarray, "q k"], Float[np.ndarray, "q k"]]:
     """The k best of each query: tile after tile, only what beats the k-th best so far is looked at."""
     count = len(queries)
-    best = np.full((count, k), -np.inf, np.float32)
+    best = np.full((count, k), -np.inf, base.dtype)
     best_at = np.zeros((count, k), np.int64)
     for tile in tiles:
         similarity = queries @ base[tile].T
         if skip is not None:
             inside = np.flatnonzero((skip >= tile.start) & (skip < tile.stop))
             similarity[inside, skip[inside] - tile.start] = -np.inf
-        bound = _kth(similarity, k) if tile.start == 0 else np.nextafter(best[:, -1], np.float32(np.inf))
+        bound = (
+            _kth(similarity, k) if tile.start == 0 else np.nextafter(best[:, -1], np.inf, dtype=base.dtype)
+        )
         places = np.flatnonzero(similarity >= bound[:, None])
         rows, columns = np.divmod(places, similarity.shape[1])
         values = np.concatenate([best.ravel(), similarity.ravel()[places]])
@@ -85,11 +87,11 @@ def _search(
     return best_at, best
 
 
-def _kth(similarity: Float32[np.ndarray, "q n"], k: int) -> Float32[np.ndarray, "q"]:
+def _kth(similarity: Float[np.ndarray, "q n"], k: int) -> Float[np.ndarray, "q"]:
     """At most the k-th largest of each row; where rows are long, by the k-th largest maximum of groups."""
     count, wide = similarity.shape
     if wide < k:
-        return np.full(count, -np.inf, np.float32)
+        return np.full(count, -np.inf, similarity.dtype)
     groups = wide // _GROUP
     if groups > 2 * k:
         cut = similarity[:, : groups * _GROUP].reshape(count, _GROUP, groups)

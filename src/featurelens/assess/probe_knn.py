@@ -13,7 +13,7 @@ from featurelens.assess.interval import share_interval
 from featurelens.assess.neighbours import nearest
 from featurelens.assess.result import Measure, undefined
 from featurelens.assess.splits import Split
-from featurelens.shapes import Float, Float32, Float64, Int64
+from featurelens.shapes import Float, Float64, Int64
 
 TEMPERATURE = 0.07
 KS = (10, 20, 100, 200)
@@ -77,7 +77,7 @@ def _chance(
     taught: Int64[np.ndarray, "n"],
     own: Int64[np.ndarray, "q"] | None,
     indices: Int64[np.ndarray, "q k"],
-    similarity: Float32[np.ndarray, "q k"],
+    similarity: Float[np.ndarray, "q k"],
     count: int,
     seed: int,
 ) -> float:
@@ -149,7 +149,7 @@ def _wide(right: Float64[np.ndarray, "n"], wider: float, seed: int) -> tuple[flo
 
 
 def vote(
-    classes: Int64[np.ndarray, "q k"], similarity: Float32[np.ndarray, "q k"], count: int
+    classes: Int64[np.ndarray, "q k"], similarity: Float[np.ndarray, "q k"], count: int
 ) -> Float64[np.ndarray, "q count"]:
     """The softmax-weighted share of each class among the neighbours; rows sum to 1."""
     weight = np.exp((similarity - similarity[:, :1]) / np.float64(TEMPERATURE))

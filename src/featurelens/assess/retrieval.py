@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from featurelens.assess.arrays import BLOCK_BYTES, Labels, blocks, encode, unit
+from featurelens.assess.arrays import BLOCK_BYTES, Labels, blocks, comparable, encode
 from featurelens.assess.both_roles import spreads, wide_interval
 from featurelens.assess.half_samples import vote_spreads
 from featurelens.assess.interval import (
@@ -75,7 +75,7 @@ def retrieval(
             float(np.nanmean(per_item)),
             n=int(queries.sum()),
             protocol=f"{_PROTOCOL}; interval by bootstrap over queries, {wider[name]:.2f} times as wide because "
-            "every image is a result too ({'half-samples' if name == 'precision@1' else 'grouped jackknife'})",
+            f"every image is a result too ({'half-samples' if name == 'precision@1' else 'grouped jackknife'})",
             interval=wide_interval(per_item, wider[name], seed=seed),
             chance=chances.get(name, float(flat)),
             detail={
@@ -151,7 +151,7 @@ def average_precisions(
     features: Float[np.ndarray, "n d"], codes: Int64[np.ndarray, "n"]
 ) -> Float64[np.ndarray, "n"]:
     """Average precision of each row's ranking of all others; 0 for rows with nothing to find."""
-    rows = unit(features, np.float32)
+    rows = comparable(features)
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     members = np.split(order, np.cumsum(sizes)[:-1])
