@@ -14,7 +14,7 @@ from featurelens import load_backbone, see
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.errors import BackboneError, ImageError, InvalidInput, LayerError, UnknownName
 from featurelens.images.decode import decode
-from featurelens.see import explanation
+from featurelens.see import read_pixels
 from featurelens.see.class_names import class_names
 from featurelens.see.methods import METHODS
 from featurelens.see.reading import EMBEDDING
@@ -139,7 +139,7 @@ def test_of_many_images_a_few_at_a_time_are_in_memory(cnn: TorchBackbone, monkey
         decoded.append(decode(*given, **options))
         return decoded[-1]
 
-    monkeypatch.setattr(explanation, "decode", watched)
+    monkeypatch.setattr(read_pixels, "decode", watched)
     images = [drawing(i, (160, 160)) for i in range(9)]
     mode = cnn.module.training
     for number, found in enumerate(
@@ -267,6 +267,24 @@ def test_a_value_that_a_method_cannot_take_is_named_with_what_it_takes(
     told = re.escape(f"{option}={value!r} of the method '{method}' must be {said}.")
     with pytest.raises(InvalidInput, match=told):
         see.explain(cnn, IMAGE, method=method, **{option: value})
+
+
+def test_an_image_that_cannot_be_read_is_named(cnn: TorchBackbone, tmp_path: Path) -> None:
+    file = tmp_path / "note.jpg"
+    file.write_text("no image")
+    one, text = IMAGE[:32, :32], str(file)
+    for read in (
+        lambda: see.explain(cnn, file, method="saliency"),
+        lambda: list(see.explain_many(cnn, [one, one, text], method="saliency", target=1, chunk=2)),
+        lambda: see.feature_maps(cnn, file, "layer1"),
+        lambda: see.embedding_like(cnn, text),
+        lambda: see.similarity(cnn, one, file),
+    ):
+        with pytest.raises(ImageError, match=rf"^{re.escape(text)}: not an image") as told:
+            read()
+        assert told.value.reason.startswith("not an image")
+    with pytest.raises(ImageError, match=r"^images\[1\]: not an image"):
+        list(see.explain_many(cnn, [one, b"no image"], method="saliency", target=1))
 
 
 def test_networks_without_classes_or_gradients_are_told_what_to_do_instead() -> None:

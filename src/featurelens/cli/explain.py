@@ -86,9 +86,9 @@ def explain(
         _match(image, against, backbone, out, as_json, pretrained=pretrained, weights=weights, device=device)
         return
     from featurelens.backbone import load_backbone
-    from featurelens.images.decode import decode
     from featurelens.see.explanation import explain as explain_image
     from featurelens.see.explanation import with_gradients
+    from featurelens.see.read_pixels import read_pixels
     from featurelens.see.targets import likeness
 
     engine = "auto" if backbone == "embedded" else "torch"
@@ -98,7 +98,7 @@ def explain(
     network = with_gradients(loaded, method)
     goal: Any = target
     if against is not None:
-        goal = likeness(network, decode(against, fit=network.spec.fit).pixels, name=against.name)
+        goal = likeness(network, read_pixels(against, network.spec.fit), name=against.name)
     found = explain_image(network, image, method=method, target=goal, check=check, **_options(option or []))
     written = found.save(out)
     if as_json:

@@ -13,8 +13,9 @@ import torch
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import InvalidInput, LayerError
-from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.see.principal import principal_colours
+from featurelens.see.read_pixels import read_pixels
 from featurelens.see.reading import Reading, with_layers
 from featurelens.see.render import enlarge, heat, overlay, save, sheet
 from featurelens.see.render.scale import peak_of
@@ -135,7 +136,7 @@ def layer_maps(
         raise InvalidInput(f"rank='{rank}' must be one of: {', '.join(_STRENGTH)}.")
     net = with_layers(backbone)
     fit = net.spec.fit
-    pixels = decode(image, fit=fit, exact=exact, max_pixels=max_pixels).pixels
+    pixels = read_pixels(image, fit, exact=exact, max_pixels=max_pixels)
     with untouched(net.module), torch.no_grad():
         read = Reading(net, layers, (fit.rows, fit.cols))(net.prepare(pixels[None]), detach=True)
     made = []

@@ -16,8 +16,9 @@ from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.torch_backbone import TorchBackbone
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
-from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source
 from featurelens.see.methods import MANY_PASSES, Answer, Question, answer, settings
+from featurelens.see.read_pixels import read_pixels
 from featurelens.see.score import pieces, scores
 from featurelens.see.targets import Target, scorer, seen_class, to_target
 from featurelens.shapes import Float, UInt8
@@ -121,7 +122,8 @@ def explain_many(
 ) -> Iterator[Explanation]:
     """`explain` for several images, one after the other: `chunk` at a time are decoded, passed and held in memory.
 
-    `target` may also be one class number for each image. An image that cannot be read ends it with ImageError.
+    `target` may also be one class number for each image. An image that cannot be read ends it with an
+    ImageError that names it.
 
     >>> net = load_backbone("resnet18", engine="torch")  # doctest: +SKIP
     >>> for found in explain_many(net, ["cat.jpg", "dog.jpg"]):  # doctest: +SKIP
@@ -135,7 +137,10 @@ def explain_many(
     def groups() -> Iterator[Explanation]:
         for part in pieces(len(images), chosen["chunk"]):
             some = images[part]
-            pixels = np.stack([decode(one, fit=fit, **reading).pixels for one in some])
+            places = [f"images[{i}]" if len(images) > 1 else "" for i in range(part.start, part.stop)]
+            pixels = np.stack(
+                [read_pixels(one, fit, place=at, **reading) for one, at in zip(some, places, strict=True)]
+            )
             asked = None if goal is None else goal.part(part)
             yield from _explained(network, some, pixels, method, asked, options, check=check)
 

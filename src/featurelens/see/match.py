@@ -11,9 +11,10 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone
 from featurelens.errors import BackboneError
-from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source
 from featurelens.see.left_out import Head, unit
 from featurelens.see.lines import Line, strongest
+from featurelens.see.read_pixels import read_pixels
 from featurelens.shapes import Float, UInt8
 
 Kind = Literal["split", "left out", "map only"]
@@ -119,7 +120,7 @@ def similarities(
     if not len(others):
         return []
     sources = [a, *others]
-    pixels = np.stack([decode(one, fit=fit, exact=exact, max_pixels=max_pixels).pixels for one in sources])
+    pixels = np.stack([read_pixels(one, fit, exact=exact, max_pixels=max_pixels) for one in sources])
     maps = backbone.maps(pixels)
     means = unit(maps.mean((2, 3), dtype=np.float64))
     head = Head(backbone, maps)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from featurelens.backbone.untouched import untouched
 from featurelens.errors import InvalidInput, LayerError
-from featurelens.images.decode import DEFAULT_MAX_PIXELS, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS
+from featurelens.see.read_pixels import read_pixels
 from featurelens.see.reading import EMBEDDING, LOGITS, with_layers
 from featurelens.shapes import Float
 
@@ -121,7 +122,7 @@ def embedding_like(
     `exact` and `max_pixels` as in `decode`. The network is left as it was; InvalidInput for one that has no layers.
     """
     net = with_layers(backbone)
-    pixels = decode(image, fit=net.spec.fit, exact=exact, max_pixels=max_pixels).pixels
+    pixels = read_pixels(image, net.spec.fit, exact=exact, max_pixels=max_pixels)
     with untouched(net.module):
         wanted = torch.from_numpy(net.embed(pixels[None])[0])
     if not float(wanted.norm()):

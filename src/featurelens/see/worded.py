@@ -10,8 +10,9 @@ import numpy as np
 
 from featurelens.backbone.protocol import Backbone, with_text
 from featurelens.errors import InvalidInput
-from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source
 from featurelens.see.left_out import Head, unit
+from featurelens.see.read_pixels import read_pixels
 from featurelens.shapes import Float, UInt8
 
 Kind = Literal["split", "left out", "covered"]
@@ -93,7 +94,7 @@ def text_similarity(
     if not 1 < grid <= min(fit.rows, fit.cols):
         raise InvalidInput(f"grid is {grid}; expected 2 to {min(fit.rows, fit.cols)} squares a side.")
     wanted = unit(net.embed_text([text]).astype(np.float64))[0]
-    pixels = decode(image, fit=fit, exact=exact, max_pixels=max_pixels).pixels
+    pixels = read_pixels(image, fit, exact=exact, max_pixels=max_pixels)
     whole = unit(net.embed(pixels[None]).astype(np.float64))[0]
     found = _by_map(net, pixels, whole, wanted)
     kind, values = found or ("covered", _covered(net, pixels, float(whole @ wanted), wanted, grid))

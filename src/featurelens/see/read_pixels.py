@@ -1,0 +1,39 @@
+"""The pixels of an image that a user named, and an error that says which one it is."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from featurelens.errors import ImageError
+from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
+from featurelens.images.fit import Fit
+from featurelens.shapes import UInt8
+from featurelens.wording import printable
+
+
+class NotRead(ImageError):
+    """An image that cannot be read: its text says which and why, its `reason` only why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.args = (f"{name}: {reason}",)
+
+
+def read_pixels(
+    image: Source,
+    fit: Fit,
+    *,
+    exact: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    place: str = "",
+) -> UInt8[np.ndarray, "row col 3"]:
+    """The decoded and fitted pixels; `place` is what an image without a file name is called in the ImageError."""
+    try:
+        return decode(image, fit=fit, exact=exact, max_pixels=max_pixels).pixels
+    except ImageError as error:
+        name = printable(os.fsdecode(image)) if isinstance(image, str | os.PathLike) else place
+        if not name:
+            raise
+        raise NotRead(name, error.reason) from error
