@@ -18,13 +18,16 @@ import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from featurelens.adapt.card import model_card
 from featurelens.adapt.find_rate import find_rate
 from featurelens.adapt.finetune import finetune, rate_course
 from featurelens.adapt.memory import OutOfMemory, enough_memory, smaller_batch
 from featurelens.adapt.mishaps import TrainingDiverged
 from featurelens.adapt.tuning import PLANS, Tuning
 from featurelens.backbone import load_backbone
+from featurelens.backbone.to_onnx import Parity
 from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.cli.tuning_run import show_result
 from featurelens.errors import BackboneError, InvalidInput
 from fixtures.learning import draw_classes, network
 
@@ -228,6 +231,38 @@ def test_a_class_whose_images_cannot_be_read_is_no_class_and_none_at_all_is_told
         finetune(tmp_path, small, QUICK)
     Image.new("RGB", (40, 40)).save(tmp_path / "a" / "2.png")
     with pytest.raises(InvalidInput, match="all have the label 'a'"):
+        finetune(tmp_path, small, QUICK)
+
+
+def test_classes_without_a_test_image_are_told(
+    tmp_path: Path, small: TorchBackbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A class with one image teaches with it; where that is so of all of them there is no accuracy at all."""
+    folder = draw_classes(tmp_path / "photos", each=5)
+    (folder / "sky").rename(folder / "sky's")
+    for image in sorted((folder / "sky's").iterdir())[1:]:
+        image.unlink()
+    tuned = finetune(folder, small, QUICK)
+    assert tuned.untested == ("sky's",)
+    card = model_card(tuned, Parity(1.0, 0.0))
+    assert "Nothing is known of sky's: no test image." in card
+    show_result(tuned)
+    assert "1 of 3 classes have no test image" in capsys.readouterr().err
+    alone = finetune(
+        [folder / "leaf" / "00.png", folder / "sand" / "00.png"], small, QUICK, labels=["'", "b"]
+    )
+    assert alone.scores is None
+    card = model_card(alone, Parity(1.0, 0.0))
+    assert "took no part" not in card, "there are no figures to doubt"
+    assert "--target ''\"'\"''" in card, "the class ' as a shell takes it"
+    show_result(alone)
+    told = capsys.readouterr().err
+    assert "split none" not in told
+    assert "never its last image" in " ".join(told.split())
+
+
+def test_an_empty_folder_is_told(tmp_path: Path, small: TorchBackbone) -> None:
+    with pytest.raises(InvalidInput, match="There is no image in what was given"):
         finetune(tmp_path, small, QUICK)
 
 

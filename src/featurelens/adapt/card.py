@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from featurelens.backbone.to_onnx import Parity
@@ -21,7 +22,7 @@ def model_card(tuned: Tuned, parity: Parity) -> str:
         "",
         "```sh",
         "featurelens index PHOTOS --backbone bundle:bundle",
-        f"featurelens explain PHOTO --backbone bundle:bundle --target '{tuned.classes[0]}'",
+        f"featurelens explain PHOTO --backbone bundle:bundle --target {quote(tuned.classes[0])}",
         "```",
         "",
         "## How it was made",
@@ -45,14 +46,8 @@ def model_card(tuned: Tuned, parity: Parity) -> str:
         "",
         "## What these figures do not tell",
         "",
-        "They hold for images like those in the folder. Near-copies of one photo on both sides of the split make them too "
-        "good: `featurelens assess` lists such pairs. "
-        + (
-            "The epoch was chosen by its accuracy on the same test images, which flatters it. "
-            if tuning.patience
-            else "The test images took no part in any choice. "
-        )
-        + "An image of none of the classes still gets one of them.",
+        *_limits(tuned),
+        "An image of none of the classes still gets one of them.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -61,6 +56,19 @@ def _learning(tuned: Tuned) -> str:
     learns = sum(group.count for group in tuned.plan.groups if group.trainable)
     total = sum(group.count for group in tuned.plan.groups)
     return f"{learns:,} of {total:,} numbers ({learns / max(total, 1):.1%})"
+
+
+def _limits(tuned: Tuned) -> list[str]:
+    if tuned.scores is None:
+        return []
+    return [
+        "They hold for images like those in the folder. Near-copies of one photo on both sides of the split make them too "
+        "good: `featurelens assess` lists such pairs.",
+        "The epoch was chosen by its accuracy on the same test images, which flatters it."
+        if tuned.tuning.patience
+        else "The test images took no part in any choice.",
+        *([f"Nothing is known of {', '.join(tuned.untested)}: no test image."] if tuned.untested else []),
+    ]
 
 
 def _figures(tuned: Tuned) -> list[str]:

@@ -37,7 +37,8 @@ def codes_of(
         found = f"all have the label '{names[0]}'" if names else "none has a label"
         raise InvalidInput(
             f"{what} needs two classes or more; of {len(labels)} readable images in {folder} {found}. Put each "
-            "class into a folder of its own (photos/cat/1.jpg), or write metadata.csv with the columns file_name and label."
+            "class into a folder of its own (photos/cat/1.jpg), or write metadata.csv with the columns file_name (as seen "
+            "from its own folder) and label."
         )
     number = {name: i for i, name in enumerate(names)}
     return np.array([number.get(label, -1) for label in labels], dtype=np.int64), names
@@ -75,7 +76,11 @@ def divide(
         return _checked(Division(teach, test, "folders train against val or test"), codes, names)
     test = drawn_to_test(codes, share, seed=seed)
     teach = np.setdiff1d(np.flatnonzero(codes >= 0), test).astype(np.int64)
-    return _checked(Division(teach, test, f"{share:g} of each class to test, seed {seed}"), codes, names)
+    return _checked(
+        Division(teach, test, f"{share:g} of each class to test, never its last image, seed {seed}"),
+        codes,
+        names,
+    )
 
 
 def _checked(found: Division, codes: Int64[np.ndarray, "n"], names: Sequence[str]) -> Division:

@@ -53,8 +53,14 @@ def frozen_features(
     """Embed what `extract` takes, resumable in `store`; raises InvalidInput where nothing can be read."""
     found = extract(images, _WithOne(backbone), labels=labels, store=store, on_progress=on_progress)
     assert not isinstance(found, dict)
+    if not found.skipped and not len(found):
+        raise InvalidInput(
+            "There is no image in what was given. Give a folder with images, or a list of them."
+        )
     if not len(found):
-        first = f"; the first: {found.skipped[0][0]}: {found.skipped[0][1]}" if found.skipped else ""
-        raise InvalidInput(f"None of {len(found.skipped)} files could be read as an image{first}.")
+        name, reason = found.skipped[0]
+        raise InvalidInput(
+            f"None of {len(found.skipped)} files could be read as an image; the first: {name}: {reason}."
+        )
     raw = found.vectors[:, :-1] / found.vectors[:, -1:]
     return FrozenFeatures(found.ids, raw, found.labels or ("",) * len(found), found.skipped)

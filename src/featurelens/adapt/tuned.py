@@ -49,6 +49,12 @@ class Tuned:
         """The tuned network as a Backbone: it indexes, explains, assesses and exports."""
         return self.classifier.backbone
 
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """The classes that no test image has: the scores say nothing about them."""
+        tested = set(self.test_codes)
+        return tuple(name for code, name in enumerate(self.classes) if code not in tested)
+
     @torch.inference_mode()
     def predict(self, images: Any) -> Float32[np.ndarray, "image target"]:
         """Class probabilities of what `extract` takes, in its order; ImageError names what cannot be read."""

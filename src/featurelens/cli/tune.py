@@ -135,7 +135,8 @@ def tune(
         print_json(metrics(tuned) | {"out": folder, "backbone": f"bundle:{bundle}"})
     else:
         run.show_result(tuned)
-    notice(f"Result:  {folder} (MODEL_CARD.md, metrics.json, confusion.csv, curves.svg)")
+    tested = "confusion.csv, " if tuned.scores else ""
+    notice(f"Result:  {folder} (MODEL_CARD.md, metrics.json, {tested}curves.svg)")
     notice(f"Use it:  featurelens index PHOTOS --backbone {quoted(f'bundle:{bundle}')}")
     if report:
         from featurelens.cli.before_after import write_changes

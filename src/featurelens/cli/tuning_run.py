@@ -164,12 +164,12 @@ def show_rates(images: Path, net: Any, tuning: Tuning, folder: Path, *, as_json:
 
 
 def show_result(tuned: Tuned) -> None:
-    """Accuracy with its interval, beside the head alone, and the classes that are mixed up most."""
+    """Accuracy with its interval, beside the head alone, the classes it is not of, and those that are mixed up most."""
     from rich.table import Table
 
     say_skipped(tuned.skipped)
     if tuned.scores is None:
-        notice("No images were kept for testing (split none), so there is no accuracy.")
+        notice(f"No image was left for testing ({tuned.rule}), so there is no accuracy.")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("", "accuracy", "95 % interval", "mean recall", "test images"):
@@ -183,6 +183,11 @@ def show_result(tuned: Tuned) -> None:
             name, f"{one.accuracy:.3f}", f"{low:.3f} to {high:.3f}", f"{one.mean_recall:.3f}", str(one.n)
         )
     show(table)
+    if tuned.untested:
+        notice(
+            f"{len(tuned.untested)} of {len(tuned.classes)} classes have no test image, so these figures say nothing about "
+            f"them: {', '.join(tuned.untested[:5])}."
+        )
     confusion = tuned.scores.confusion.copy()
     for i in range(len(confusion)):
         confusion[i, i] = 0
