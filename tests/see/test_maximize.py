@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from featurelens.errors import InvalidInput, LayerError
 
 torch = pytest.importorskip("torch")
 
 from featurelens.backbone import load_backbone  # noqa: E402
+from featurelens.cli.main import app  # noqa: E402
 from featurelens.see import climb  # noqa: E402
 from featurelens.see.ascent import Ascent  # noqa: E402
 from featurelens.see.maximization import maximize  # noqa: E402
@@ -21,7 +23,7 @@ from featurelens.see.objectives import Objective, channel, diverse, embedding_li
 from featurelens.see.spectrum import Spectrum, natural_spectrum  # noqa: E402
 from featurelens.see.streams import stream  # noqa: E402
 from featurelens.see.transforms import STILL, Views  # noqa: E402
-from fixtures.drawn import drawing  # noqa: E402
+from fixtures.drawn import draw, drawing  # noqa: E402
 from fixtures.small_nets import Linear, SmallNet, backbone_of, small_net  # noqa: E402
 
 FEW = {"steps": 12, "size": 32}
@@ -207,6 +209,11 @@ def test_copies_that_are_kept_apart_differ_more() -> None:
     assert alike(1e-3 * diverse(channel("deep", 0), 4, weight=3.0)) < together - 0.02
 
 
+def test_copies_for_a_class_which_has_no_places() -> None:
+    made = maximize(small_net(), diverse(logit(1), 2), **FEW)
+    assert [(one.copy, one.alive) for one in made] == [(0, True), (1, True)]
+
+
 def test_copies_are_kept_apart_also_where_the_score_is_near_zero() -> None:
     """Less a constant the objective has the same gradient, so the same pictures: also when that leaves nothing of it."""
     one = channel("deep", 0)
@@ -356,6 +363,30 @@ def test_files_say_how_they_were_made(tmp_path: Path) -> None:
     assert told["pictures"][0]["ratio"] == pytest.approx(made[0].ratio)
     with np.load(tmp_path / "units.npz") as arrays:
         assert np.array_equal(arrays["pixels"][1], made[1].pixels)
+
+
+def test_photos_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    draw(tmp_path / "photos" / "a.png", 1)
+    (tmp_path / "photos" / "b.jpg").write_bytes(b"\xff\xd8\xff cut off")
+    made = maximize(small_net(), "deep:0", images=tmp_path / "photos", **FEW)
+    ((name, reason),) = made.skipped
+    assert name == "b.jpg"
+    assert reason
+    made.save(tmp_path / "unit.png")
+    assert json.loads((tmp_path / "unit.json").read_text())["skipped"] == [[name, reason]]
+
+
+def test_the_command_tells_of_photos_that_it_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "photos" / "a.png", 1)
+    (tmp_path / "photos" / "b.jpg").write_bytes(b"\xff\xd8\xff cut off")
+    words = ["visualize", "layer1:0", "--images", "photos", "--steps", "1"]
+    words += ["-b", "test_resnet", "--no-pretrained", "--device", "cpu"]
+    done = CliRunner().invoke(app, words)
+    assert "Not read: 1 file: b.jpg" in done.stderr
+    assert json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["skipped"][0]["image"] == "b.jpg"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
 from featurelens.cli.places import RESULTS, apart_from
-from featurelens.cli.terminal import notice, print_json, progress_bar, say, show
+from featurelens.cli.terminal import notice, print_json, progress_bar, say, say_skipped, show
 
 
 def visualize(
@@ -76,7 +76,8 @@ def visualize(
         )
     written = made.save(out, transparent=transparent)
     if as_json:
-        print_json({**made.how, "pictures": made.figures(), "files": written})
+        skipped = [{"image": name, "reason": reason} for name, reason in made.skipped]
+        print_json({**made.how, "skipped": skipped, "pictures": made.figures(), "files": written})
     else:
         table = Table(box=None, pad_edge=False)
         for name in ("objective", "activation", "best image", "ratio", "starts"):
@@ -90,5 +91,6 @@ def visualize(
                 str(one.attempts),
             )
         show(table)
+        say_skipped(made.skipped)
     for file in written:
         notice(f"Written: {file}")

@@ -33,7 +33,8 @@ def find_files(
 
     Names that are not UTF-8 come in `os.fsdecode` form. Links to files and folders are followed:
     each real folder is read once, under its real name where that lies below `root`, else under its
-    first link. Folders that are `left_out` and those in `skip` are not read; nothing is opened. What cannot be read goes to `on_error(name, reason)` and stops nothing.
+    first link. Folders that are `left_out` and those in `skip` are not entered, and no file
+    is opened. What cannot be read goes to `on_error(name, reason)` and stops nothing.
     Raises InvalidInput when `root` is not a folder.
 
     >>> [found.name for found in find_files("tests/fixtures")]  # doctest: +SKIP

@@ -49,8 +49,8 @@ def maximize(
     """Make a picture for each objective ("layer3:42", "layer3:0-31", "logit:281", or Objectives).
 
     All are made in batches, each with its own random stream: it comes out as it would alone. `images` (what
-    `extract` takes; those of more than `max_pixels` are left out) give the best natural score to compare with and, for
-    canvas "maco", the spectrum.
+    `extract` takes; those that cannot be read or have more than `max_pixels` are left out, see `Maximized.skipped`) give
+    the best natural score to compare with and, for canvas "maco", the spectrum.
     `canvas` is "fourier", "maco" or "pixel"; `size` the side in pixels (default: the backbone's own); `rate`
     the size of a step (default: the canvas's); `retries` how often a picture that gets no gradient starts
     anew. The network is left as it was. Raises InvalidInput, LayerError, UnknownName.
@@ -74,11 +74,19 @@ def maximize(
     most = max(1, min(batch_size, _at_best(net, side)) // views.count)
     chunks = _chunks(wanted, most)
     made: dict[int, list[Picture]] = {}
+    skipped: list[tuple[str, str]] = []
     with untouched(net.module):
         net = _quick(net, wanted, side)
         best: list[float | None] = [None] * len(wanted)
         if images is not None:
-            best = best_natural(net, wanted, images, side, max_pixels=max_pixels)
+            best = best_natural(
+                net,
+                wanted,
+                images,
+                side,
+                max_pixels=max_pixels,
+                on_failure=lambda source, reason: skipped.append((source.id, reason)),
+            )
         meter = Meter(sum(wanted[i].copies for chunk in chunks for i in chunk) * steps, on_progress)
         for chunk in chunks:
             some = [wanted[i] for i in chunk]
@@ -101,7 +109,7 @@ def maximize(
         "views": asdict(views),
         "seed": seed,
     }
-    return Maximized(tuple(one for i in range(len(wanted)) for one in made[i]), how)
+    return Maximized(tuple(one for i in range(len(wanted)) for one in made[i]), how, tuple(skipped))
 
 
 def _quick(net: TorchBackbone, wanted: Sequence[Objective], side: tuple[int, int]) -> TorchBackbone:

@@ -168,7 +168,7 @@ def _size(objective: Objective, out: Outputs, layer: str) -> Float[Tensor, " bat
             return size
         (slope,) = torch.autograd.grad(score.sum(), x)
     typical = x.detach().flatten(1).square().mean(1).sqrt()
-    return torch.maximum(size, typical * slope.norm(dim=1).flatten(1).sum(1))
+    return torch.maximum(size, typical * slope.norm(dim=1).reshape(len(slope), -1).sum(1))
 
 
 def _joined(a: Objective, b: Objective, sign: float) -> Objective:

@@ -62,10 +62,14 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Maximized:
-    """All pictures of one call, in the order of their objectives, and the settings that made them."""
+    """All pictures of one call, in the order of their objectives, and the settings that made them.
+
+    `skipped` lists the images to compare with that could not be read, with the reason.
+    """
 
     pictures: tuple[Picture, ...]
     how: Mapping[str, Any]
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -101,7 +105,8 @@ class Maximized:
             "pixels": np.stack([one.pixels for one in self.pictures]),
             "importance": np.stack([one.importance for one in self.pictures]),
         }
-        return save(file, picture, how={**self.how, "pictures": self.figures()}, arrays=arrays)
+        how = {**self.how, "skipped": list(self.skipped), "pictures": self.figures()}
+        return save(file, picture, how=how, arrays=arrays)
 
     def _repr_html_(self) -> str:
         return as_html(self.sheet(), "pictures")
