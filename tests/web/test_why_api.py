@@ -209,4 +209,8 @@ def test_units_are_there_once_their_job_has_run(torch_client):
     answers = [one["answer"] for one in unit["images"]]
     assert answers == sorted(answers, reverse=True)
     assert len({one["id"] for one in unit["images"]}) == 6
-    assert client.get(f"/api/v1/layers/{layer}/units/6").status_code == 404
+    beyond = client.get(f"/api/v1/layers/{layer}/units/6")
+    assert (beyond.status_code, beyond.json()["detail"]) == (
+        404,
+        f"'{layer}' has units 0 to 5; there is no unit 6.",
+    )

@@ -67,10 +67,10 @@ class Results:
         if self.units is None:
             return None
         layers = {one.layer: one for one in self.units.layers}
-        if layer not in layers or unit >= len(layers[layer]):
-            raise not_found(
-                f"There is no unit {unit} of a layer '{layer[:60]}'; known layers: {', '.join(layers)}."
-            )
+        if layer not in layers:
+            raise not_found(f"There is no layer '{layer[:60]}'; known layers: {', '.join(layers)}.")
+        if unit >= len(layers[layer]):
+            raise not_found(f"'{layer}' has units 0 to {len(layers[layer]) - 1}; there is no unit {unit}.")
         found = layers[layer]
         pairs = [
             (self.units.images[at].id, float(score))

@@ -127,6 +127,22 @@ def test_at_an_address_of_nothing_the_page_leads_back(browser: Browser, site: st
         faults.allow("404 (Not Found)")
 
 
+def test_addresses_that_name_nothing_say_so_and_lead_on(browser: Browser, site: str) -> None:
+    with watched(browser, site) as (page, _):
+        for address, title, way in (
+            ("/unit", "The address names no channel", "/image"),
+            ("/unit?layer=features.0&unit=first", "The address names no channel", "/image"),
+            ("/concept/first", "There is no such concept", "/concepts"),
+            ("/concept/-1", "There is no such concept", "/concepts"),
+        ):
+            page.goto(address)
+            expect(page.locator("#state h2")).to_have_text(title)
+            expect(page.locator("#state a.button")).to_have_attribute("href", way)
+        page.goto("/unit?layer=features.0&unit=1")
+        expect(page.locator("h1")).to_have_text("Channel 1 of features.0")
+        expect(page.locator(".nav [aria-current]")).to_have_text("Inside")
+
+
 def test_a_picture_goes_through_the_network(browser: Browser, site: str) -> None:
     with watched(browser, site) as (page, _):
         page.goto("/image")

@@ -12,6 +12,7 @@ let last = Infinity;
 
 async function load() {
   fill($("#state"));
+  if (!Number.isInteger(number) || number < 0) return fill($("#state"), stateBox("concepts", "There is no such concept", "The address names no concept: they are numbered from 0.", [["All concepts", "/concepts", true]]));
   try {
     const [one] = await Promise.all([get(`/concepts/${number}`), gallery()]);
     show(one);

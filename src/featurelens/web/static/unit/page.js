@@ -10,11 +10,13 @@ import { extraBox, problemBox, stateBox } from "../lib/state.js";
 const query = new URLSearchParams(location.search);
 const layer = query.get("layer") || "";
 const unit = Number(query.get("unit") || 0);
+const named = layer && Number.isInteger(unit) && unit >= 0;
 const addressOf = (other) => `/unit?${new URLSearchParams({ layer, unit: other })}`;
 
 async function show() {
-  $("#title").textContent = `${layer}:${unit}`;
-  document.title = `${layer}:${unit} · featurelens`;
+  if (!named) return fill($("#state"), stateBox("inside", "The address names no channel", "Choose an image to see the channels of each layer; each is a link to its page.", [["Inside an image", "/image", true]]));
+  $("#title").textContent = `Channel ${unit} of ${layer}`;
+  document.title = `${$("#title").textContent} · featurelens`;
   $("#before").href = addressOf(Math.max(0, unit - 1));
   $("#after").href = addressOf(unit + 1);
   fill($("#state"));
@@ -23,6 +25,7 @@ async function show() {
     if (!said.images?.length && said.job_kind) return notYet();
     $("#after").hidden = said.units !== undefined && unit + 1 >= said.units;
     $("#before").hidden = unit === 0;
+    $("#actions").hidden = false;
     const best = said.images[0]?.answer;
     $("#sub").textContent = best > 0 || said.active > 0 ? `It answers to ${Math.round(100 * said.active)} % of the images; below are those it answers to most.` : "This unit never answers in this gallery.";
     fill($("#answers"), said.images.map((image) => el("li", {}, el("a", { href: `/image/${image.id}`, title: image.name },
@@ -35,7 +38,7 @@ async function show() {
 }
 
 function notYet() {
-  fill($("#state"), stateBox("inside", "The units have not been looked at yet", "All images go through the network once, and the strongest answers of every unit are kept.", [["Look at all units", run, true]]));
+  fill($("#state"), stateBox("inside", "The units have not been looked at yet", "All images go through the network once, and the strongest answers of every unit are kept until the service ends.", [["Look at all units", run, true]]));
 }
 
 async function run() {
@@ -48,9 +51,9 @@ async function run() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (!forPage(event)) return;
-  if (event.key === "ArrowRight") location.assign(addressOf(unit + 1));
+  if (!named || !forPage(event)) return;
+  if (event.key === "ArrowRight" && !$("#after").hidden) location.assign(addressOf(unit + 1));
   if (event.key === "ArrowLeft" && unit > 0) location.assign(addressOf(unit - 1));
 });
-startShell([["← →", "Unit before, next unit"]]);
+startShell([["← →", "Channel before, next channel"]]);
 show();
