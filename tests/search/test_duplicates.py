@@ -149,6 +149,20 @@ def test_a_file_edited_since_the_index_is_what_it_is_now(tmp_path):
         assert find_duplicates(gallery, exact_only=True) == []
 
 
+def test_a_file_deleted_since_the_index_is_no_twin(tmp_path):
+    """Whoever deletes the other by this list would lose the last."""
+    for name in ("a", "b", "c"):
+        photo(0).save(tmp_path / f"{name}.png")
+    with Gallery.create(tmp_path, backbone=NumpyBackbone()) as gallery:
+        gallery.update()
+        (tmp_path / "b.png").unlink()
+        for only in (True, False):
+            assert names(find_duplicates(gallery, exact_only=only)) == [{"a.png", "c.png"}]
+        (tmp_path / "a.png").unlink()
+        for only in (True, False):
+            assert find_duplicates(gallery, exact_only=only) == []
+
+
 def test_filters_restrict_what_is_compared(gallery):
     assert names(find_duplicates(gallery, path="copies/*")) == [{"copies/a.png", "copies/b.png"}]
     assert find_duplicates(gallery, path="0[3-9].png") == []
@@ -166,7 +180,7 @@ def test_many_files_of_the_same_bytes_do_not_hide_a_near_copy(tmp_path):
     assert "near.png" in {hit.name for hit in group.members}
 
 
-def test_files_that_are_gone_and_given_vectors_are_compared_by_vector(tmp_path):
+def test_files_that_cannot_be_read_and_given_vectors_are_compared_by_vector(tmp_path):
     backbone = NumpyBackbone()
     for seed in range(3):
         photo(seed, 60, 80).save(tmp_path / f"{seed}.png")
@@ -175,7 +189,7 @@ def test_files_that_are_gone_and_given_vectors_are_compared_by_vector(tmp_path):
         held = gallery.features()
         rows = np.concatenate([held.vectors[:1], held.vectors[1:2] + np.float32(0.2)])
         gallery.add(Features.from_raw(["given-0", "given-1"], rows, backbone.spec))
-        (tmp_path / "0.png").unlink()
+        (tmp_path / "0.png").write_bytes(b"broken since")
         (group,) = find_duplicates(gallery)
     assert {hit.name for hit in group.members} == {"0.png", "given-0"}
     assert group.how == ("keep", "same by its vector")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,6 +102,26 @@ def recall(gallery: Gallery, vectors: np.ndarray, queries: np.ndarray, *, k: int
         len({int(h.name) for h in some} & set(row.tolist())) for some, row in zip(hits, rows, strict=True)
     ]
     return sum(shared) / (k * len(queries))
+
+
+def test_a_wide_search_neither_narrows_nor_widens_the_others_for_long():
+    """Threads share one index, and it has one setting."""
+
+    class Index:
+        expansion_search = hnsw.EXPANSION_SEARCH
+
+        def search(self, query, count, threads):
+            begun = self.expansion_search
+            if count == 500:
+                graph.candidates(np.ones(4, np.float32), 10)
+            assert self.expansion_search == begun
+            seen.append((count, begun))
+            return SimpleNamespace(keys=np.arange(count))
+
+    seen, graph = [], hnsw.Graph(Index(), State("epoch", 0, 0), 1000)
+    for count in (500, 10):
+        assert len(graph.candidates(np.ones(4, np.float32), count)) == count
+    assert seen == [(10, 1000), (500, 1000), (10, hnsw.EXPANSION_SEARCH)]
 
 
 def test_hnsw_recall_on_clustered_vectors(tmp_path, small_graphs):

@@ -39,6 +39,11 @@ class File:
         return edited(self.path, (self.bytes, self.mtime_ns))
 
     @property
+    def gone(self) -> bool:
+        """Whether it was read once and is there no more."""
+        return self.digest is not None and not os.path.lexists(self.path)
+
+    @property
     def hash(self) -> bytes | None:
         """The hash of its content, if that is known and still what is there."""
         return None if self.digest is None or self.edited else self.digest

@@ -55,7 +55,7 @@ def find_duplicates(
     Same bytes are the same file. Else each image's `neighbours` nearest vectors are candidates, and their pictures are
     laid upon each other: a copy agrees everywhere, by `threshold` or more (1 at best), a merely similar photo does
     not. `path` and `label` restrict the search as in `Gallery.search`. A file edited since it was indexed is what it is
-    now; images whose files cannot be read are compared by vector alone. Raises InvalidInput.
+    now, one deleted since is no copy of any; images that cannot be read are compared by vector. Raises InvalidInput.
     """
     if not 0 < threshold <= 1 or neighbours < 1:
         raise InvalidInput(
@@ -88,6 +88,8 @@ def find_duplicates(
     with gallery.finder.reading() as connection:  # an update beside this may have taken some away
         there = set(rows.ids_where(connection, path, label).tolist())
     ranked = [sorted(members, key=lambda one: files[one].rank) for members in ties.groups()]
+    if gallery.images_folder.is_dir():  # else the files are only out of reach for now
+        ranked = [[one for one in some if not files[one].gone] for some in ranked]
     found = [star for some in ranked for star in stars(some, ties, comparison.alike, there=there)]
     groups = [_group(gallery, members, snapshot, files, comparison) for members in found]
     return sorted(groups, key=lambda group: (-len(group.members), group.members[0].name))

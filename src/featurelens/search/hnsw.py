@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,12 +29,26 @@ class Graph:
 
     def __init__(self, index: Any, state: State, rows: int) -> None:
         self._index, self.state, self.rows = index, state, rows
+        self._one_wide = Lock()
 
     def candidates(self, query: Float32[np.ndarray, " dim"], count: int) -> Int[np.ndarray, " found"]:
         """The ids of about `count` near rows, some of which may be gone from the gallery."""
-        self._index.expansion_search = max(EXPANSION_SEARCH, 2 * count)
-        found = self._index.search(_quantised(query[None])[0], min(count, self.rows), threads=1)
+        with self._as_wide_as(2 * count):
+            found = self._index.search(_quantised(query[None])[0], min(count, self.rows), threads=1)
         return np.asarray(found.keys).astype(np.int64)
+
+    @contextmanager
+    def _as_wide_as(self, expansion: int) -> Iterator[None]:
+        """Searches share the index's one setting: wider ones wait for each other, others are never narrowed by them."""
+        if expansion <= EXPANSION_SEARCH:
+            yield
+            return
+        with self._one_wide:
+            self._index.expansion_search = expansion
+            try:
+                yield
+            finally:
+                self._index.expansion_search = EXPANSION_SEARCH
 
 
 def open_graph(folder: Path, entry: Entry) -> Graph | None:
