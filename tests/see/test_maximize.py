@@ -212,6 +212,7 @@ def test_copies_that_are_kept_apart_differ_more() -> None:
 def test_copies_for_a_class_which_has_no_places() -> None:
     made = maximize(small_net(), diverse(logit(1), 2), **FEW)
     assert [(one.copy, one.alive) for one in made] == [(0, True), (1, True)]
+    assert made.captions() == ["logit:1 (1)", "logit:1 (2)"]
 
 
 def test_copies_are_kept_apart_also_where_the_score_is_near_zero() -> None:
@@ -280,9 +281,10 @@ class Sleepy(torch.nn.Module):
 
 def test_units_without_a_gradient_start_anew_and_dead_ones_are_called_dead() -> None:
     net = backbone_of(Sleepy())
-    dead, sleepy, lively = maximize(net, "act:0-2", retries=3, steps=30, size=32, views=STILL)
+    made = maximize(net, "act:0-2", retries=3, steps=30, size=32, views=STILL)
+    dead, sleepy, lively = made
     assert (dead.alive, dead.attempts, dead.activation) == (False, 4, 0.0)
-    assert "no response" in dead.caption
+    assert made.captions() == ["act:0\nno response", "act:1", "act:2"]
     assert sleepy.alive
     assert sleepy.attempts > 1
     assert sleepy.activation > 0

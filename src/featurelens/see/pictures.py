@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,13 +45,6 @@ class Picture:
         alpha = np.rint(self.importance * 255).astype(np.uint8)
         return np.concatenate([self.pixels, alpha[..., None]], axis=2)
 
-    @property
-    def caption(self) -> str:
-        """The name, and how it compares in few words."""
-        if not self.alive:
-            return f"{self.name}\nno response"
-        return self.name if self.ratio is None else f"{self.name}\n{self.ratio:.1f} x best image"
-
     def over(self, shade: int = 255) -> UInt8[np.ndarray, "row col 3"]:
         """The picture laid on a plain ground, which shows where it did not matter."""
         alpha = self.importance[..., None]
@@ -85,7 +79,20 @@ class Maximized:
     ) -> UInt8[np.ndarray, "row col 3"]:
         """All pictures with captions; `transparent` fades what did not matter to white."""
         tiles = [one.over() if transparent else one.pixels for one in self.pictures]
-        return sheet(tiles, captions=[one.caption for one in self.pictures], columns=columns)
+        return sheet(tiles, captions=self.captions(), columns=columns)
+
+    def captions(self) -> list[str]:
+        """For each picture its name, numbered where several bear it, and how it compares in few words."""
+        bearers = Counter(one.name for one in self)
+        found = []
+        for one in self:
+            name = one.name if bearers[one.name] == 1 else f"{one.name} ({one.copy + 1})"
+            if not one.alive:
+                name += "\nno response"
+            elif one.ratio is not None:
+                name += f"\n{one.ratio:.1f} x best image"
+            found.append(name)
+        return found
 
     def figures(self) -> list[dict[str, Any]]:
         """What is known of each picture, without its pixels."""
