@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -233,6 +234,43 @@ def test_wrong_input_says_what_to_do():
         silhouette(np.eye(3), ["a", "b"])
     with pytest.raises(InvalidInput, match="row 1"):
         silhouette(np.array([[1.0], [np.nan], [2.0]]), ["a", "a", "b"])
+
+
+WRONG = """
+import numpy as np
+from featurelens.assess import coral_distance, rankme, silhouette
+for call in (
+    lambda: silhouette(np.eye(3), np.zeros((3, 1), int)),
+    lambda: silhouette(np.eye(3), np.array([["a"], ["a"], ["b"]])),
+    lambda: rankme([[1.0]]),
+    lambda: rankme(np.ones(4)),
+    lambda: coral_distance(np.ones(4), np.eye(4)),
+):
+    try:
+        call()
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_what_is_no_table_is_refused_in_words():
+    """In a process of its own: here the shapes are checked before a function sees them."""
+    told = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == [
+        "InvalidInput labels must be one name or number per row, not an array [3, 1].",
+        "InvalidInput labels must be one name or number per row, not an array [3, 1].",
+        "InvalidInput features must be a NumPy array [rows, dimensions], not list.",
+        "InvalidInput features must be a float array [rows, dimensions], not float64 [4].",
+        "InvalidInput x must be a float array [rows, dimensions], not float64 [4].",
+    ]
+
+
+def test_a_label_of_pandas_that_is_missing_takes_no_part():
+    pandas = pytest.importorskip("pandas")
+    features, labels = clustered(n=40)
+    given = [pandas.NA] * 10 + labels[10:].tolist()
+    expected = silhouette(features, [None] * 10 + labels[10:].tolist())
+    assert silhouette(features, given).value == expected.value
 
 
 def test_no_results_are_no_precision_and_tiny_rows_have_a_direction():

@@ -205,3 +205,8 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(2000), rel=0.15)
     assert (low + high) / 2 == pytest.approx(values.mean())
     assert jackknife_interval(lambda kept: 0.0, 30) is None
+
+
+def test_classes_of_one_image_have_nothing_to_test_a_learning_curve_on():
+    found = few_shot(np.eye(8), list("abcdefgh"), shots=(1,))[1]
+    assert "no class has a second image to test on" in str(found)

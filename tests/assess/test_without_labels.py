@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from featurelens.assess.geometry import alignment, hubness, intrinsic_dimension, uniformity
 from featurelens.assess.spectrum import alpha_req, rankme, singular_values
+from featurelens.assess.transferability import logme
 
 
 def with_spectrum(values, n=400, seed=0):
@@ -124,3 +125,8 @@ def test_hubness_is_the_skewness_of_how_often_each_row_is_found():
     assert result.detail["hubs"][0]["found_by"] == counts.max()
     assert hubness(np.hstack([rows, np.full((200, 1), 3.0)])).value != pytest.approx(result.value, abs=1e-3)
     assert not hubness(rows[:10]).defined
+
+
+def test_too_little_to_measure_is_undefined():
+    assert "two images" in str(alpha_req(np.zeros((0, 4))))
+    assert "all features are zero" in str(logme(np.zeros((9, 4)), np.arange(9) % 3))

@@ -35,13 +35,15 @@ class Classes:
 
 
 def encode(labels: Labels, n: int) -> Classes:
-    """Number the classes in sorted order; None, NaN and the empty string mean that the label is missing.
+    """Number the classes in sorted order; None, NaN, NA and the empty string mean that the label is missing.
 
     Raises InvalidInput when there is not one label per row.
     """
-    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and len(labels) == n:
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu" and labels.shape == (n,):
         values, numbers = np.unique(labels, return_inverse=True)
         return Classes(numbers.astype(np.int64), tuple(map(str, values.tolist())))
+    if isinstance(labels, np.ndarray) and labels.ndim != 1:
+        raise InvalidInput(f"labels must be one name or number per row, not an array {list(labels.shape)}.")
     given = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if len(given) != n:
         raise InvalidInput(f"There are {len(given)} labels for {n} feature rows; give one label per row.")
@@ -53,7 +55,10 @@ def encode(labels: Labels, n: int) -> Classes:
 
 
 def _missing(label: Any) -> bool:
-    return label is None or (isinstance(label, str) and not label) or bool(label != label)
+    try:
+        return label is None or (isinstance(label, str) and not label) or bool(label != label)
+    except TypeError:  # pandas' NA: whether it differs from itself is NA, too
+        return True
 
 
 def checked(features: Float[np.ndarray, "n d"], *, name: str = "features") -> Float[np.ndarray, "n d"]:
@@ -71,6 +76,8 @@ def checked(features: Float[np.ndarray, "n d"], *, name: str = "features") -> Fl
 
 def check_table(features: Float[np.ndarray, "n d"], *, name: str = "features") -> None:
     """InvalidInput unless the features are a table of floats; their values are not looked at."""
+    if not isinstance(features, np.ndarray):
+        raise InvalidInput(f"{name} must be a NumPy array [rows, dimensions], not {type(features).__name__}.")
     if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
         raise InvalidInput(
             f"{name} must be a float array [rows, dimensions], not {features.dtype} {list(features.shape)}."

@@ -121,6 +121,11 @@ def few_shot(
         protocol = f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws, {tested_on} to test"
         if count < 2 or spare.min() < shot:
             reason = f"the smallest of {count} classes has {int(spare.min())} teaching images"
+        elif not len(split.test):
+            reason = "no class has a second image to test on"
+        else:
+            reason = ""
+        if reason:
             results[shot] = undefined(name, reason, n=len(split.test), protocol=protocol)
             continue
         scores = []

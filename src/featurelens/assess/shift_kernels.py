@@ -50,7 +50,7 @@ def coral_distance(
     >>> round(coral_distance(x, 2 * x, relative=True).value, 3)  # (1 - 4)² / (1 + 16)
     0.529
     """
-    dim = x.shape[1]
+    dim = checked(x, name="x").shape[1]
 
     def statistic(gram: Float64[np.ndarray, "n n"], first: Bool[np.ndarray, "n"]) -> float:
         xx, yy, xy = _norms(gram, first)

@@ -37,7 +37,7 @@ def rankme(features: Float[np.ndarray, "n d"], *, interval: bool = True, seed: i
     >>> round(rankme(np.eye(4)).value, 5)
     4.0
     """
-    n, d = features.shape
+    n, d = checked(features).shape
     protocol = "exp entropy of singular values, epsilon 1e-7, not centred; interval by grouped jackknife"
     values = singular_values(features)
     if values.sum() == 0:
@@ -80,6 +80,8 @@ def alpha_req(features: Float[np.ndarray, "n d"], *, first: int = 3, last: int =
     """
     n, _ = checked(features).shape
     protocol = f"weighted log-log fit of covariance eigenvalues, ranks {first + 1} to {last}"
+    if n < 2:
+        return undefined("alpha-ReQ", "it needs two images", n=n, protocol=protocol, better="neither")
     if collapsed(features):
         return undefined("alpha-ReQ", COLLAPSED, n=n, protocol=protocol, better="neither")
     centred = features.astype(np.float64)

@@ -29,7 +29,9 @@ def logme(features: Float[np.ndarray, "n d"], labels: Labels, *, shuffles: int =
     if count < 2 or n < 3:
         reason = f"it needs two classes and three images; there are {count} and {n}"
         return undefined("LogME", reason, n=n, protocol=protocol)
-    left, eigenvalues = _decompose(checked(features)[known])
+    if not checked(features)[known].any():
+        return undefined("LogME", "all features are zero", n=n, protocol=protocol)
+    left, eigenvalues = _decompose(features[known])
     target = np.eye(count)[classes.codes[known]]
     scores = _evidence(left, eigenvalues, target, features.shape[1])
     random = np.random.default_rng(seed)
