@@ -115,6 +115,57 @@ def test_a_layer_of_the_head_is_read_too(backbone):
     np.testing.assert_allclose(made["head"].vectors, unit(outputs(backbone, "head")), atol=1e-5)
 
 
+def test_what_a_layer_gives_is_what_the_whole_network_makes_it_give(backbone):
+    """Embedding asks timm's heads for what lies before the class scores; `layers` lists the scores."""
+
+    class Head(torch.nn.Linear):
+        def forward(self, x, scores=True):
+            return super().forward(x) if scores else x
+
+    backbone.module.head = Head(12, 5)
+    backbone._pool = lambda net, f: net.head(f[:, 0], scores=False)
+    made = extract(IMAGES, backbone, layers=["head"])
+    np.testing.assert_allclose(made["head"].vectors, unit(outputs(backbone, "head")), atol=1e-5)
+
+
+class Windows(torch.nn.Module):
+    """A convolution, and one whose four windows of each image are joined with the batch, as in Swin."""
+
+    def __init__(self, *, choosy: bool = False) -> None:
+        super().__init__()
+        self.conv, self.inner, self.choosy = torch.nn.Conv2d(3, 4, 4, stride=4), torch.nn.Linear(4, 6), choosy
+
+    def forward(self, x):
+        x = self.conv(x)
+        if self.choosy and float(x.sum()) == 0.5:  # it cannot be run for its shapes alone
+            return x
+        batch, _, rows, _ = x.shape
+        windows = x.reshape(batch, 4, 2, rows // 2, 2, rows // 2).permute(0, 2, 4, 3, 5, 1).flatten(3, 4)
+        return self.inner(windows.flatten(0, 2)).reshape(batch, 4, -1, 6).mean((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("choosy", "layer", "told"),
+    [
+        (False, "inner", r"Layer 'inner': it gives \[\d, 16, 6\] for \d images: it works on windows"),
+        (True, "inner", r"Layer 'inner': it gives \[\d, 16, 6\] for \d images: it works on windows"),
+        (True, "conv", r"Layer 'conv': which axes of \[1, 4, 8, 8\] are places cannot be told \(.*depend on values\)"),
+    ],
+)  # fmt: skip
+def test_a_layer_whose_places_cannot_be_told_is_refused_with_the_reason(choosy, layer, told):
+    from featurelens.backbone.torch_backbone import TorchBackbone
+
+    spec = Spec("windows", weights="", dim=0, fit=Fit(32, 32))
+    net = TorchBackbone(Windows(choosy=choosy), spec, features=lambda m, x: m(x), pool=lambda m, f: f)
+    with pytest.raises(LayerError, match=told):
+        extract(IMAGES, net, layers=[layer])
+    if layer == "conv":
+        flat = extract(IMAGES, net, layers=["conv"], pooling="flatten")["conv"]
+        np.testing.assert_allclose(
+            flat.vectors, unit(outputs(net, "conv").reshape(len(IMAGES), -1)), atol=1e-5
+        )
+
+
 def test_the_value_is_that_before_the_in_place_step(backbone):
     stem = extract(IMAGES, backbone, layers=["stem"], pooling="flatten")["stem"]
     assert (stem.vectors < 0).any()
