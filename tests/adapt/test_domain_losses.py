@@ -35,6 +35,9 @@ def test_coral_is_the_papers() -> None:
 def test_mmd_is_tllibs() -> None:
     assert float(mmd_loss(TX, TY)) == pytest.approx(slow.dan(X, Y), rel=1e-4)
     assert float(mmd_loss(TX, TX + 2)) == pytest.approx(slow.dan(X, X + 2), rel=1e-4)
+    assert float(mmd_loss(TX + 1000, TY + 1000)) == pytest.approx(slow.dan(X, Y), rel=1e-3), (
+        "wherever both lie"
+    )
     assert slow.dan(X, X + 2) > 5 * abs(slow.dan(X[:7], X[7:])), "a sabotage: the twin sees a shift"
 
 

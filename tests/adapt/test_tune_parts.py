@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import beta
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, log_loss
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_class_weight
@@ -104,6 +105,17 @@ def test_mixed_targets_tell_how_much_of_each_image_is_there(kind: str) -> None:
         assert torch.allclose(mixed.mean((1, 2, 3)), targets[:, 1], atol=1e-5)
         assert torch.allclose(targets.sum(1), torch.ones(16))
     assert mix(x, soft_targets(codes, 2), torch.Generator())[0] is x
+
+
+@pytest.mark.parametrize("parameter", [0.01, 0.2, 1.0])
+def test_shares_are_spread_as_scipys_beta_distribution(parameter: float) -> None:
+    x, source = torch.tensor([[0.0], [1.0]]), torch.Generator().manual_seed(0)
+    shares = np.array(
+        [float(mix(x, x, source, mixup=parameter)[1].max()) for _ in range(2000)]
+    )  # of two images, the larger share; 1 where an image met itself, which half of the pairs do
+    for edge in (0.6, 0.75, 0.9):
+        expected = beta(parameter, parameter).cdf(edge) - beta(parameter, parameter).cdf(1 - edge)
+        assert abs((shares < edge).mean() - expected / 2) <= 0.035
 
 
 def test_views_cut_and_mirror_and_can_do_nothing() -> None:

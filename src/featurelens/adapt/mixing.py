@@ -50,10 +50,10 @@ def mix(
 
 
 def _beta(parameter: float, source: torch.Generator) -> float:
-    """A draw from Beta(a, a) as a share of two gamma draws."""
+    """A draw from Beta(a, a) as a share of two gamma draws; where a is so small that both are fp32's least number, 0 or 1."""
     gamma: Any = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage] (torch.distributions takes no generator)
     a, b = gamma(torch.full((2,), parameter), generator=source).tolist()
-    return a / (a + b) if a + b > 0 else 0.5
+    return a / (a + b) if a != b else float(torch.rand(1, generator=source).item() < 0.5)
 
 
 def losses(

@@ -52,6 +52,7 @@ def mmd_loss(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Tens
     """
     n, m = len(x), len(y)
     rows = torch.cat((x, y)).float()
+    rows = rows - rows.detach().mean(0)  # distances stay; lengths, which fp32 takes apart again, get small
     lengths = rows.square().sum(1)
     squared = (lengths[:, None] + lengths - 2 * rows @ rows.mT).clamp(min=0)
     width = squared.detach().mean().clamp(min=1e-12)
