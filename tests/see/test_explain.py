@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import weakref
 from pathlib import Path
@@ -9,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from featurelens import load_backbone, see
 from featurelens.backbone.torch_backbone import TorchBackbone
+from featurelens.cli import terminal
+from featurelens.cli.main import app
 from featurelens.errors import BackboneError, ImageError, InvalidInput, LayerError, UnknownName
 from featurelens.images.decode import decode
 from featurelens.see import read_pixels
 from featurelens.see.class_names import class_names
 from featurelens.see.methods import METHODS
 from featurelens.see.reading import EMBEDDING
-from fixtures.drawn import drawing
+from fixtures.drawn import draw, drawing
 from fixtures.numpy_backbone import NumpyBackbone
 from fixtures.small_nets import small_net
 
@@ -295,6 +299,19 @@ def test_networks_without_classes_or_gradients_are_told_what_to_do_instead() -> 
     assert see.explain(headless, IMAGE, target=OTHER).values.any()
     with pytest.raises(BackboneError, match="engine='torch'"):
         see.explain(NumpyBackbone(), IMAGE)
+
+
+def test_the_command_shows_that_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    screen = io.StringIO()
+    monkeypatch.setattr(terminal, "stderr", lambda: Console(file=screen, force_terminal=True))
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "photo.png", 1)
+    words = ["explain", "photo.png", "-b", "test_resnet", "--no-pretrained", "--device", "cpu"]
+    done = CliRunner().invoke(app, [*words, "--method", "saliency"])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"Asking the network: saliency .*0:00:\d\d", screen.getvalue())
 
 
 def test_classes_are_found_by_name(cnn: TorchBackbone) -> None:

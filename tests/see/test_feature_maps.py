@@ -128,7 +128,19 @@ def test_stages_go_from_fine_to_coarse_in_any_network(name: str) -> None:
 
 
 def test_a_page_with_what_channels_seek(tmp_path: Path) -> None:
-    made = hierarchy(small_net(), IMAGE, layers=["stem", "deep"], channels=2, synthetic=True, steps=3)
+    told = []
+    made = hierarchy(
+        small_net(),
+        IMAGE,
+        layers=["stem", "deep"],
+        channels=2,
+        synthetic=True,
+        steps=3,
+        on_progress=lambda p: told.append((p.done, p.total)),
+    )
+    assert told[0] == (0, 12)
+    assert told[-1] == (12, 12)
+    assert told == sorted(told)
     assert [[one.name for one in row] for row in made.pictures] == [
         [f"{stage.layer}:{channel}" for channel in stage.order[:2]] for stage in made.stages
     ]

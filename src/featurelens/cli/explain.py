@@ -9,7 +9,7 @@ import typer
 
 from featurelens.cli.options import Device, Json
 from featurelens.cli.places import RESULTS
-from featurelens.cli.terminal import notice, print_json, say, show
+from featurelens.cli.terminal import notice, print_json, say, show, waiting
 
 if TYPE_CHECKING:
     from featurelens.see.explanation import Explanation
@@ -99,7 +99,10 @@ def explain(
     goal: Any = target
     if against is not None:
         goal = likeness(network, read_pixels(against, network.spec.fit), name=against.name)
-    found = explain_image(network, image, method=method, target=goal, check=check, **_options(option or []))
+    with waiting(f"Asking the network: {method}{' and its checks' if check else ''}"):
+        found = explain_image(
+            network, image, method=method, target=goal, check=check, **_options(option or [])
+        )
     written = found.save(out)
     if as_json:
         print_json(found.how() | {"files": written})

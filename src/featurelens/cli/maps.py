@@ -9,7 +9,7 @@ import typer
 
 from featurelens.cli.options import BackboneName, Device, Json
 from featurelens.cli.places import RESULTS
-from featurelens.cli.terminal import notice, print_json, say
+from featurelens.cli.terminal import notice, print_json, progress_bar, say
 
 
 def maps(
@@ -53,7 +53,10 @@ def maps(
     if layer is None:
         if synthetic:
             say("Drawing what the strongest channels seek; this takes minutes on a CPU.")
-        page = hierarchy(net, image, synthetic=synthetic)
+            with progress_bar("Drawing", unit="steps") as advance:
+                page = hierarchy(net, image, synthetic=True, on_progress=lambda p: advance(p.done, p.total))
+        else:
+            page = hierarchy(net, image)
         written = page.save(out)
         told = {"layers": [stage.layer for stage in page.stages]}
     else:

@@ -105,6 +105,18 @@ def progress_bar(title: str, *, unit: str = "images") -> Iterator[Callable[..., 
 
 
 @contextmanager
+def waiting(title: str) -> Iterator[None]:
+    """For work of unknown length: a moving mark and the time so far, on stderr."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = stderr()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        bar.add_task(title, total=None)
+        yield
+
+
+@contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Ctrl-C asks instead of breaking off: yields `keep_going()`; a second Ctrl-C breaks off at once."""
     import signal

@@ -12,6 +12,7 @@ from featurelens.backbone.layout import layouts
 from featurelens.backbone.protocol import Backbone
 from featurelens.backbone.token_grid import Layout
 from featurelens.errors import LayerError
+from featurelens.features.progress import Meter, OnProgress
 from featurelens.images.decode import DEFAULT_MAX_PIXELS
 from featurelens.see.channel_maps import FeatureMaps, layer_maps
 from featurelens.see.maximization import maximize
@@ -102,20 +103,29 @@ def hierarchy(
     size: int | None = None,
     exact: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    on_progress: OnProgress | None = None,
 ) -> Hierarchy:
     """What a network makes of one image from its first layers (edges) to its last (parts), on one page.
 
     `layers` default to `stage_layers`; of each come the `channels` with the largest answer. `synthetic` adds,
-    for each of them, the picture that drives it most (`maximize`, with `steps` and `size`), which takes time. `exact` and
-    `max_pixels` as in `decode`.
+    for each of them, the picture that drives it most (`maximize`, with `steps` and `size`), which takes time and is
+    told to `on_progress`. `exact` and `max_pixels` as in `decode`.
     """
     names = layers or stage_layers(backbone)
     stages = layer_maps(backbone, image, names, exact=exact, max_pixels=max_pixels)
     pictures: list[tuple[Picture, ...]] = []
     if synthetic:
-        for stage in stages:
-            wanted = [f"{stage.layer}:{channel}" for channel in stage.order[:channels]]
-            pictures.append(tuple(maximize(backbone, wanted, steps=steps, size=size)))
+        wanted = [[f"{stage.layer}:{channel}" for channel in stage.order[:channels]] for stage in stages]
+        meter = Meter(sum(map(len, wanted)) * steps, on_progress)
+        for some in wanted:
+            made = maximize(
+                backbone,
+                some,
+                steps=steps,
+                size=size,
+                on_progress=lambda p, before=meter.done: meter.step(before + p.done - meter.done),
+            )
+            pictures.append(tuple(made))
     return Hierarchy(tuple(stages), tuple(pictures), channels)
 
 
