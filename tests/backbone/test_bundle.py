@@ -83,6 +83,10 @@ def edit(bundle: Path, **changes: object) -> None:
     (bundle / "spec.json").write_text(json.dumps(text | changes))
 
 
+def respec(bundle: Path, **changes: object) -> None:
+    edit(bundle, spec=json.loads((bundle / "spec.json").read_text())["spec"] | changes)
+
+
 FAULTS = {
     "no folder": (lambda b: b.rename(b.with_name("moved")), "there is no such folder"),
     "no network": (lambda b: (b / "model.onnx").unlink(), "it holds no model.onnx"),
@@ -95,6 +99,8 @@ FAULTS = {
         r"format 'featurelens-bundle/2'; this version of featurelens reads 'featurelens-bundle/1'",
     ),
     "no dim": (lambda b: edit(b, spec={"name": "x"}), "spec.json is damaged"),
+    "one mean": (lambda b: respec(b, mean=[0.5]), "spec.json is damaged.*mean"),
+    "no spread": (lambda b: respec(b, std=[0, 0, 0]), "those of std above 0"),
     "weights gone": (lambda b: edit(b, files={"model.safetensors": 9}), "model.safetensors is missing"),
 }
 
@@ -106,6 +112,12 @@ def test_every_fault_is_named(bundle: Path, fault: str) -> None:
     with pytest.raises(BackboneError, match=said) as error:
         load_backbone(f"bundle:{bundle}")
     assert str(bundle) in str(error.value)
+
+
+def test_a_network_that_gives_another_length_than_the_spec_says_is_named(bundle: Path) -> None:
+    respec(bundle, dim=7)
+    with pytest.raises(BackboneError, match=r"gives 5 numbers for an image, where .* promises 7"):
+        open_bundle(bundle, threads=1).embed(PIXELS)
 
 
 def test_the_right_length_but_other_bytes_are_an_error(bundle: Path) -> None:

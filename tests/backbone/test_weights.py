@@ -150,6 +150,26 @@ def test_a_local_folder_says_what_it_lacks(tmp_path: Path, empty_cache: Path) ->
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"architecture": "resnte50"}))
     assert "resnte50" in failure()
+    told = config["pretrained_cfg"]
+    for wrong, what in (
+        ([], "names no timm architecture"),
+        (
+            {"model_type": "vit", "architectures": ["ViTModel"]},
+            "transformers' own folders are of another kind",
+        ),
+        (config | {"pretrained_cfg": None}, "pretrained_cfg holds no settings"),
+        (
+            config | {"pretrained_cfg": told | {"input_size": "224"}},
+            "input_size is 224; expected three numbers above 0",
+        ),
+        (config | {"pretrained_cfg": told | {"mean": [0.5]}}, r"mean is [0.5]; expected three numbers"),
+        (
+            config | {"pretrained_cfg": told | {"std": [0, 0, 0]}},
+            "std is [0, 0, 0]; expected three numbers above 0",
+        ),
+    ):
+        (folder / "config.json").write_text(json.dumps(wrong))
+        assert what in failure()
     (folder / "config.json").write_text("{")
     assert "config.json" in failure()
     (folder / "config.json").unlink()

@@ -64,6 +64,10 @@ def read_bundle(folder: Path) -> Bundle:
                 f"'{FORMAT}'. Make the bundle again with this version."
             )
         spec = Spec.from_json(text["spec"])
+        if not (len(spec.mean) == len(spec.std) == 3 and min(spec.std) > 0):
+            raise ValueError(
+                f"mean {spec.mean} and std {spec.std} must be three numbers, those of std above 0"
+            )
         sizes = {str(name): int(size) for name, size in text["files"].items()}
         made = dict(text.get("made", {}))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -17,6 +17,7 @@ from featurelens.backbone import hub
 from featurelens.backbone.offered import no_network
 from featurelens.backbone.protocol import Spec
 from featurelens.backbone.request import Request
+from featurelens.backbone.timm_folder import check_timm_folder
 from featurelens.backbone.torch_backbone import TorchBackbone, pick_device
 from featurelens.backbone.weights import load_into
 from featurelens.catalog import unknown
@@ -82,6 +83,7 @@ def _checked_name(request: Request) -> str:
                 f"local-dir:{request.rest} must be a folder with config.json and model.safetensors "
                 f"(timm's format); {'there is no config.json in it' if folder.is_dir() else 'it is no folder'}."
             )
+        check_timm_folder(folder)
         return f"local-dir:{folder}"
     architecture, _, tag = request.rest.partition(".")
     if not timm.is_model(architecture):

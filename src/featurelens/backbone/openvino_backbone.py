@@ -70,7 +70,13 @@ class OpenVINOBackbone:
         check_pixels(pixels, self._spec.fit)
         if not len(pixels):
             return np.empty((0, self._spec.dim), np.float32)
-        return self._embedding.run(pixels).reshape(len(pixels), self._spec.dim)
+        found = self._embedding.run(pixels).reshape(len(pixels), -1)
+        if found.shape[1] != self._spec.dim:
+            raise BackboneError(
+                f"{self._file} gives {found.shape[1]:,} numbers for an image, where '{self._spec.name}' promises "
+                f"{self._spec.dim:,}. Make it again, or put right what describes it."
+            )
+        return found
 
     def maps(
         self, pixels: UInt8[np.ndarray, "batch row col 3"]
