@@ -291,6 +291,13 @@ def test_an_image_that_cannot_be_read_is_named(cnn: TorchBackbone, tmp_path: Pat
         list(see.explain_many(cnn, [one, b"no image"], method="saliency", target=1))
 
 
+def test_a_name_alone_is_no_list_of_images(cnn: TorchBackbone) -> None:
+    with pytest.raises(InvalidInput, match="'photos' is not a list of images"):
+        see.explain_many(cnn, "photos")
+    with pytest.raises(InvalidInput, match="'photos' is not a list of images"):
+        see.similarities(cnn, IMAGE, "photos")
+
+
 def test_networks_without_classes_or_gradients_are_told_what_to_do_instead() -> None:
     headless = loaded("test_resnet")
     headless.module.reset_classifier(0)  # pyright: ignore[reportCallIssue]

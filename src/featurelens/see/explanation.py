@@ -18,7 +18,7 @@ from featurelens.backbone.untouched import untouched
 from featurelens.errors import BackboneError, InvalidInput
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source
 from featurelens.see.methods import MANY_PASSES, Answer, Question, answer, settings
-from featurelens.see.read_pixels import read_pixels
+from featurelens.see.read_pixels import read_pixels, refuse_single
 from featurelens.see.score import pieces, scores
 from featurelens.see.targets import Target, scorer, seen_class, to_target
 from featurelens.shapes import Float, UInt8
@@ -129,6 +129,7 @@ def explain_many(
     >>> for found in explain_many(net, ["cat.jpg", "dog.jpg"]):  # doctest: +SKIP
     ...     found.save(Path("maps", found.name).with_suffix(".png"))
     """
+    refuse_single(images)
     network = with_gradients(backbone, method)
     chosen = settings(method, options)
     goal = to_target(target, network, images=len(images), max_pixels=max_pixels)

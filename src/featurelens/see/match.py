@@ -14,7 +14,7 @@ from featurelens.errors import BackboneError
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source
 from featurelens.see.left_out import Head, unit
 from featurelens.see.lines import Line, strongest
-from featurelens.see.read_pixels import read_pixels
+from featurelens.see.read_pixels import read_pixels, refuse_single
 from featurelens.shapes import Float, UInt8
 
 Kind = Literal["split", "left out", "map only"]
@@ -117,6 +117,7 @@ def similarities(
             f"'{backbone.spec.name}' gives no map, so it cannot be shown where two images match. The embedded "
             "backbone and most networks do."
         )
+    refuse_single(others)
     if not len(others):
         return []
     sources = [a, *others]

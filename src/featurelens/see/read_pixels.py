@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 
-from featurelens.errors import ImageError
+from featurelens.errors import ImageError, InvalidInput
 from featurelens.images.decode import DEFAULT_MAX_PIXELS, Source, decode
 from featurelens.images.fit import Fit
 from featurelens.shapes import UInt8
@@ -37,3 +38,12 @@ def read_pixels(
         if not name:
             raise
         raise NotRead(name, error.reason) from error
+
+
+def refuse_single(images: Any) -> None:
+    """InvalidInput where one image or a folder was given instead of several images."""
+    if isinstance(images, str | bytes | os.PathLike):
+        raise InvalidInput(
+            f"{images!r:.80} is not a list of images. Give a list; for the files of a folder, "
+            "sorted(Path(FOLDER).glob('*.jpg'))."
+        )
