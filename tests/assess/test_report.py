@@ -19,6 +19,7 @@ from featurelens.assess.compare import compare, read_report
 from featurelens.assess.extraction import job_of
 from featurelens.assess.findings import findings
 from featurelens.assess.report import render, report_data, write_report
+from featurelens.assess.report.advice import cautions
 from featurelens.assess.report.format import number, rate, span
 from featurelens.assess.report.maps import embedding_map
 from featurelens.assess.report.svg import ticks
@@ -140,6 +141,24 @@ def test_every_number_stands_with_chance_protocol_and_meaning(chosen):
     assert "Take good" in text
     assert "random weights takes part" in text
     assert "not an image" in text
+
+
+def test_the_tables_of_a_phone_name_each_value(chosen):
+    """There a row is a card: the name on a line of its own, and no head of the column above a value."""
+    text = render(chosen)
+    for table in ("labels per class", "layer, pooling"):
+        start = text.rindex("<table", 0, text.index(f"<th>{table}</th>"))
+        rows = text[start : text.index("</table>", start)]
+        assert rows.startswith('<table class="tight cards">')
+        assert '<td class="n" data-head="' in rows
+        assert '<td class="n">' not in rows
+
+
+def test_a_class_of_one_image_is_one_image():
+    ids, labels = [str(i) for i in range(30)], ["many"] * 29 + ["one"]
+    rows = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
+    found = study({"good": Features.from_raw(ids, rows, Spec("good", "w", 4), labels=labels)})
+    assert any("'one' has only 1 image: numbers" in text for text in cautions(found))
 
 
 def test_the_data_is_strict_json_and_can_be_compared(chosen, tmp_path):

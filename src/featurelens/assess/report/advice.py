@@ -11,6 +11,7 @@ from featurelens.assess.stability import harms
 from featurelens.assess.steadiness import Steadiness
 from featurelens.assess.study import Study
 from featurelens.assess.sweep import Choice
+from featurelens.wording import count
 
 _IN_PICTURES = {
     "noise": "noise",
@@ -69,7 +70,7 @@ def cautions(study: Study) -> list[str]:
         smallest = min(sizes, key=lambda label: (sizes[label], label))
         if sizes[smallest] < 20:
             found.append(
-                f"The class '{smallest}' has only {sizes[smallest]} images: numbers for it are rough, "
+                f"The class '{smallest}' has only {count(sizes[smallest], 'image')}: numbers for it are rough, "
                 "and the intervals are wide for a reason."
             )
         if max(sizes.values()) > 5 * min(sizes.values()):
