@@ -145,6 +145,7 @@ def test_torchvisions_networks_have_stages_by_their_structure(name: str) -> None
     [
         ({"plan": "frosen"}, "frozen"), ({"epochs": 0}, "at least 1"), ({"lr": -1.0}, "above 0"), ({"decay": 0.0}, "above 0"),
         ({"warmup": 2.0}, "share"), ({"cutmix": 1.0}, "mixup"), ({"ema": 1.0}, "below 1"), ({"lr": math.nan}, "above 0"),
+        ({"patience": 2, "split": "none"}, "keeps no test image"),
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_told(setting: dict, said: str) -> None:

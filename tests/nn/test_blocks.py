@@ -104,6 +104,17 @@ def test_attention_equals_timm_and_its_weights_equal_torchs() -> None:
     assert (other(tokens) - expected).abs().max() > 1e-3
 
 
+def test_attention_weights_of_large_tokens_are_finite_in_half_precision() -> None:
+    """Here q · k is 102,400, more than half precision holds; q · k / √64 is not."""
+    attention, tokens = MultiHeadAttention(64, 1).half(), torch.full((1, 3, 64), 40.0).half()
+    with torch.no_grad():
+        attention.qkv.weight.copy_(torch.eye(64).repeat(3, 1))
+        attention.qkv.bias.zero_()
+        result, weights = attention.with_weights(tokens)
+        assert torch.allclose(weights, torch.tensor(1 / 3).half(), atol=1e-3)
+        assert torch.allclose(result, attention(tokens), rtol=1e-2)
+
+
 def test_spatial_attention_returns_the_map_that_it_applied() -> None:
     x = torch.rand(2, 8, 7, 5)
     features, where = SpatialAttention().eval()(x)

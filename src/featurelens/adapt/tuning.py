@@ -90,6 +90,10 @@ class Tuning:
             )
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise InvalidInput(f"lr is {self.lr}; it must be a number above 0.")
+        if self.patience and self.split == "none":
+            raise InvalidInput(
+                "patience waits for a better test accuracy, and split='none' keeps no test image; leave one of them out."
+            )
         if self.cutmix and self.plan == "frozen":
             raise InvalidInput("cutmix cuts images; the plan 'frozen' learns on features. Use mixup there.")
 

@@ -46,7 +46,7 @@ class MultiHeadAttention(nn.Module):
     ) -> tuple[Float[Tensor, "batch token dim"], Float[Tensor, "batch head asking asked"]]:
         """The same result, and how much each token took from each other one (rows sum to 1)."""
         q, k, v = self._split(tokens)
-        weights = torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, -1)
+        weights = torch.softmax((q / q.shape[-1] ** 0.5) @ k.mT, -1)  # in this order half precision holds it
         return self._joined(weights @ v), weights
 
     def _split(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
