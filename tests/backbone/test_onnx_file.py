@@ -77,6 +77,25 @@ def test_a_vector_only_has_no_map(tmp_path: Path) -> None:
         net.maps(PIXELS)
 
 
+def test_numbers_of_classes_are_no_embedding(tmp_path: Path) -> None:
+    import onnx
+
+    def with_classes(file: Path, *, alone: bool) -> Path:
+        model = onnx.load(str(conv_net(file, outputs=["embedding"])))
+        model.graph.node.append(onnx.helper.make_node("ArgMax", ["embedding"], ["class"], axis=1))
+        told = onnx.helper.make_tensor_value_info("class", onnx.TensorProto.INT64, ["batch", 1])
+        outputs = [told, *([] if alone else model.graph.output)]
+        del model.graph.output[:]
+        model.graph.output.extend(outputs)
+        onnx.save(model, str(file))
+        return file
+
+    net = load(with_classes(tmp_path / "both.onnx", alone=False))
+    np.testing.assert_allclose(net.embed(PIXELS), conv_map(PIXELS, *IMAGENET).mean((2, 3)), rtol=0, atol=1e-4)
+    with pytest.raises(BackboneError, match="its outputs are class of unknown shape, or whole numbers"):
+        load(with_classes(tmp_path / "alone.onnx", alone=True))
+
+
 def test_free_rows_and_columns_take_a_size(tmp_path: Path) -> None:
     file = conv_net(tmp_path / "net.onnx", size="side")
     assert load(file).spec.fit.rows == 224

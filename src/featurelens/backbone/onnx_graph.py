@@ -45,13 +45,18 @@ def understand(file: Path, size: int | None) -> Graph:
     """Look at the graph in `file`; BackboneError if it takes no images or gives nothing to embed them by."""
     model = read_model(file)
     rows, cols, last = _input(model, file, size)
-    shapes = [list(o.shape) if o.partial_shape.is_static else [] for o in model.outputs]
+    usable = [
+        o.partial_shape.is_static and o.element_type.is_real() for o in model.outputs
+    ]  # no numbers of classes
+    shapes = [list(o.shape) if fine else [] for o, fine in zip(model.outputs, usable, strict=True)]
     names = [next(iter(sorted(o.get_names())), str(i)) for i, o in enumerate(model.outputs)]
     vectors = [i for i, s in enumerate(shapes) if len(s) == 2 or (len(s) == 4 and s[2:] == [1, 1])]
     maps = [i for i, s in enumerate(shapes) if len(s) == 4 and s[2:] != [1, 1]]
     maps += [i for i, s in enumerate(shapes) if len(s) == 3 and prefix_of(s[1]) is not None]
     if not vectors and not maps:
-        told = ", ".join(f"{n} {s or 'of unknown shape'}" for n, s in zip(names, shapes, strict=True))
+        told = ", ".join(
+            f"{n} {s or 'of unknown shape, or whole numbers'}" for n, s in zip(names, shapes, strict=True)
+        )
         raise BackboneError(
             f"{file} gives nothing to embed images by: its outputs are {told}; expected one of [batch, dim], "
             "[batch, channel, row, col] or [batch, token, channel]."
