@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from featurelens.assess.arrays import Labels, blocks, comparable, encode
+from featurelens.assess.collapse import ROUNDINGS
 from featurelens.assess.neighbours import nearest
 from featurelens.errors import InvalidInput
 from featurelens.shapes import Float
 
 SHARE_OF_TYPICAL = 0.15
-_ROUNDINGS = 8
+_SAME = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): (ROUNDINGS * float(np.finfo(np.float32).eps)) ** 2}
+"""Cosine distances up to this are rounding: of products of that type, or of a network that computed in float32."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def copies(features: Float[np.ndarray, "n d"], *, limit: float | None = None) ->
     _, similarity = nearest(features, k=1)
     typical = float(np.median(1 - similarity[:, 0]))
     if limit is None:
-        limit = max(SHARE_OF_TYPICAL * typical, _ROUNDINGS * float(np.finfo(similarity.dtype).eps))
+        limit = max(SHARE_OF_TYPICAL * typical, _SAME[similarity.dtype])
     rows = comparable(features)
     near = np.flatnonzero(1 - similarity[:, 0] <= limit)
     pairs = []
