@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -47,25 +48,26 @@ def fitted(
 ) -> Affine | None:
     """The map near `guess` under which they differ least; None where half of the template falls outside.
 
-    Gauss-Newton on the six numbers of the map in `steps` rounds at most, with the template's slopes in place of the
-    target's: they stay the same from round to round (inverse compositional, Baker & Matthews 2004).
+    Gauss-Newton on the six numbers of the map (Lucas & Kanade 1981), in `steps` rounds at most.
     """
     y, x = _offsets(template.shape)
-    gy, gx = (slope.ravel() for slope in np.gradient(template))
-    steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx])
-    values, matrix, shift = template.ravel(), guess.matrix, guess.shift
+    slope_y, slope_x = np.gradient(target)
+    values, matrix, shift = template.ravel(), guess.matrix.copy(), guess.shift.copy()
     for _ in range(steps):
-        now, inside = _sampled(target, *Affine(matrix, shift).at(template.shape))
+        now, gy, gx, inside = _sampled((target, slope_y, slope_x), *Affine(matrix, shift).at(template.shape))
         if inside.mean() < 0.5:
             return None
-        there = steepest if inside.all() else steepest * inside
         gain = float(now @ values) / max(float(now @ now), 1e-9)
-        normal = (there @ there.T).astype(np.float64)
+        steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx], 1) * (gain * inside[:, None])
+        error = (values - gain * now) * inside
+        normal = steepest.T @ steepest
         normal += np.diag(1e-3 * np.diag(normal) + 1e-6)
-        step = np.linalg.solve(normal, (there @ (gain * now - values)).astype(np.float64)).reshape(2, 3)
-        matrix = np.linalg.solve((np.eye(2) + step[:, :2]).T, matrix.T).T
-        shift = shift - matrix @ step[:, 2]
-        if np.abs(step[:, 2]).max() < 0.02 and np.abs(step[:, :2]).max() < 1e-3:
+        step = np.linalg.solve(normal.astype(np.float64), (steepest.T @ error).astype(np.float64))
+        matrix[0] += step[[0, 1]]
+        shift[0] += step[2]
+        matrix[1] += step[[3, 4]]
+        shift[1] += step[5]
+        if np.abs(step[[2, 5]]).max() < 0.02 and np.abs(step[[0, 1, 3, 4]]).max() < 1e-3:
             break
     return Affine(matrix, shift)
 
@@ -78,7 +80,7 @@ def agreement(
     The mean correlation of 5 x 5 blocks, each weighted by the stronger detail of the two: two photos before the
     same background agree in most places and not at all in one.
     """
-    now, inside = _sampled(target, *place.at(template.shape))
+    now, inside = _sampled((target,), *place.at(template.shape))
     if inside.mean() < 0.8:
         return None
     return _by_blocks(template, (now * inside).reshape(template.shape), inside.reshape(template.shape))
@@ -91,20 +93,24 @@ def _offsets(shape: tuple[int, ...]) -> tuple[Float32[np.ndarray, " point"], Flo
 
 
 def _sampled(
-    picture: Float32[np.ndarray, "row col"],
+    pictures: Sequence[Float32[np.ndarray, "row col"]],
     v: Float32[np.ndarray, " point"],
     u: Float32[np.ndarray, " point"],
-) -> tuple[Float32[np.ndarray, " point"], Bool[np.ndarray, " point"]]:
-    """The picture at the points (v down, u across), between the four pixels around, and which of them lie inside."""
-    rows, cols = picture.shape
+) -> list[np.ndarray]:
+    """The pictures at the points (v down, u across), between the four pixels around; last: which lie inside."""
+    rows, cols = pictures[0].shape
     inside = (v >= -0.5) & (v <= rows - 0.5) & (u >= -0.5) & (u <= cols - 0.5)
     v, u = np.clip(v, 0, rows - 1.001), np.clip(u, 0, cols - 1.001)
     row, col = v.astype(np.int32), u.astype(np.int32)
     dv, du = (v - row).astype(np.float32), (u - col).astype(np.float32)
-    at, flat = row * cols + col, picture.ravel()
-    above = flat[at] * (1 - du) + flat[at + 1] * du
-    below = flat[at + cols] * (1 - du) + flat[at + cols + 1] * du
-    return above * (1 - dv) + below * dv, inside
+    at = row * cols + col
+    found = []
+    for picture in pictures:
+        flat = picture.ravel()
+        above = flat[at] * (1 - du) + flat[at + 1] * du
+        below = flat[at + cols] * (1 - du) + flat[at + cols + 1] * du
+        found.append(above * (1 - dv) + below * dv)
+    return [*found, inside]
 
 
 def _by_blocks(

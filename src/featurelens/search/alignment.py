@@ -106,7 +106,7 @@ def _stretched(a: Laid, b: Laid) -> list[Place]:
     ]
 
 
-def aligned(a: Laid, b: Laid, threshold: float, *, least: float = 0.57) -> Alignment | None:
+def aligned(a: Laid, b: Laid, threshold: float, *, least: float = 0.5) -> Alignment | None:
     """The likeliest alignment of two pictures, None where they agree by less than `threshold` or no place looks promising.
 
     Places whose correlation is below `least` are not tried. Two things of one outline agree in what SIDE pixels
