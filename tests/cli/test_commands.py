@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_models_lists_and_narrows() -> None:
     done = featurelens("models", "classic:*", "--json")
     assert {m["name"] for m in json.loads(done.stdout)} >= {"classic:hog", "classic:colour", "classic:lbp"}
     assert "No network matches" in featurelens("models", "zzz*").stderr
+    wrong = featurelens("models", "--limit", "-1")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    pytest.importorskip("timm")
+    none = featurelens("layers", "--backbone", "test_vit", "--no-pretrained", "--pattern", "zzz*")
+    assert "No layer matches 'zzz*'" in none.stderr
+
+
+def test_what_export_says_to_type_next_can_be_typed() -> None:
+    from featurelens.cli.export import To, _use
+
+    assert shlex.split(_use(To.onnx, "embedded", Path("my nets/a")))[-1] == "bundle:my nets/a"
 
 
 def test_demo_finds_the_right_photo(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import Json
-from featurelens.cli.terminal import print_json, say
+from featurelens.cli.terminal import print_json, quoted, say
 
 
 class To(StrEnum):
@@ -75,12 +75,12 @@ def export(
 
 def _use(to: To, backbone: str, folder: Path) -> str:
     if to is To.onnx:
-        return f"featurelens index DIR --backbone bundle:{folder}"
+        return f"featurelens index DIR --backbone {quoted(f'bundle:{folder}')}"
     if to is To.clip:
-        return f"featurelens index DIR --backbone clip:{folder}"
+        return f"featurelens index DIR --backbone {quoted(f'clip:{folder}')}"
     if backbone.startswith("torchvision:") and to is To.safetensors:
         return f"load_backbone('{backbone}', weights='{folder / 'model.safetensors'}')"
     if to is To.safetensors:
-        return f"featurelens index DIR --backbone local-dir:{folder}"
+        return f"featurelens index DIR --backbone {quoted(f'local-dir:{folder}')}"
     file = "model.xml" if to is To.openvino else "model.pt2"
     return f"{folder / file} takes uint8 pixels [batch, row, col, 3]; {folder / 'spec.json'} tells their size"

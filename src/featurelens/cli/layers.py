@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from featurelens.cli.options import BackboneName, Json
-from featurelens.cli.terminal import print_json, say, show
+from featurelens.cli.terminal import notice, print_json, say, show
 
 
 def layers(
@@ -49,3 +49,5 @@ def layers(
             str(layer.calls),
         )
     show(table)
+    if not found:
+        notice(f"No layer matches '{pattern}'. Patterns: * any text, ? any letter.")

@@ -19,7 +19,7 @@ def models(
     cached: Annotated[
         bool, typer.Option("--cached", help="Only networks that are ready to use without a download.")
     ] = False,
-    limit: Annotated[int, typer.Option(help="Show at most so many rows; 0 for all.")] = 40,
+    limit: Annotated[int, typer.Option(min=0, help="Show at most so many rows; 0 for all.")] = 40,
     as_json: Json = False,
 ) -> None:
     """List the networks by the names that --backbone takes; 'models pull NAME' fetches one for use without a network."""
