@@ -410,6 +410,14 @@ def test_a_name_is_text_in_a_page_too() -> None:
     assert picture._repr_html_().startswith('<img alt="&quot;&gt;&lt;script&gt;" src=')
 
 
+class OneSize(SmallNet):
+    """Refuses other sizes, in the words of timm's vision transformers."""
+
+    def features(self, x):
+        assert x.shape[2] == 32, f"Input height ({x.shape[2]}) doesn't match model (32)."
+        return super().features(x)
+
+
 def test_errors() -> None:
     net = small_net()
     with pytest.raises(LayerError, match="no layer 'deeep'"):
@@ -422,6 +430,8 @@ def test_errors() -> None:
         maximize(net, logit(0), steps=0)
     with pytest.raises(InvalidInput, match="engine='torch'"):
         maximize(load_backbone("classic:colour"), "deep:0")
+    with pytest.raises(InvalidInput, match=r"(?s)does not take pictures of 64 x 64 .*its own is 32 x 32"):
+        maximize(backbone_of(OneSize()), "deep:0", size=64)
     with pytest.raises(InvalidInput, match="spectrum is for"):
         maximize(net, "deep:0", spectrum=natural_spectrum((8, 8)))
 

@@ -115,7 +115,22 @@ def maximize(
 def _quick(net: TorchBackbone, wanted: Sequence[Objective], side: tuple[int, int]) -> TorchBackbone:
     """A copy with its batch norms folded, but for the layers that are read."""
     x01 = torch.rand(1, 3, *side, generator=stream("any picture")).to(net.device)
+    own = (net.spec.fit.rows, net.spec.fit.cols)
+    if side != own:
+        _refuse_another_size(net, x01, own)
     return folded(net, net.normalize(x01), keep={n.partition("@")[0] for one in wanted for n in one.layers})
+
+
+def _refuse_another_size(net: TorchBackbone, x01: torch.Tensor, own: tuple[int, int]) -> None:
+    """InvalidInput where the network takes only pictures of its own size, as most vision transformers do."""
+    try:
+        with torch.no_grad():
+            net.module(net.normalize(x01))
+    except (AssertionError, RuntimeError, ValueError) as error:  # what timm and torchvision raise
+        raise InvalidInput(
+            f"'{net.spec.name}' does not take pictures of {x01.shape[2]} x {x01.shape[3]} pixels: {error} "
+            f"Leave the size out; its own is {own[0]} x {own[1]}."
+        ) from error
 
 
 def _at_best(net: TorchBackbone, side: tuple[int, int]) -> int:
