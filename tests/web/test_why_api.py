@@ -53,7 +53,7 @@ def test_why_reads_images_as_the_gallery_does(tmp_path, monkeypatch):
         asked.append((options["exact"], options["max_pixels"]))
         return decode(source, **options)
 
-    monkeypatch.setattr("featurelens.see.match.decode", spied)
+    monkeypatch.setattr("featurelens.see.read_pixels.decode", spied)
     with called(make_app(filled(tmp_path, NumpyBackbone(), exact=True, max_pixels=LIMIT))) as client:
         assert client.post("/api/v1/match", json={"query": {"id": 1}, "id": 2}).status_code == 200
     assert asked == [(True, LIMIT)] * 2
@@ -163,7 +163,7 @@ def test_an_explanation_reads_as_the_gallery_does(torch_client, monkeypatch):
         asked.append(options["max_pixels"])
         return decode(source, **options)
 
-    monkeypatch.setattr("featurelens.see.explanation.decode", spied)
+    monkeypatch.setattr("featurelens.see.read_pixels.decode", spied)
     why = {"query": {"id": 1}, "id": 3, "method": "saliency"}
     assert client.post("/api/v1/explain", json=why).status_code == 200
     assert asked == [LIMIT]
