@@ -262,7 +262,7 @@ def test_classes_without_a_test_image_are_told(
 
 
 def test_an_empty_folder_is_told(tmp_path: Path, small: TorchBackbone) -> None:
-    with pytest.raises(InvalidInput, match="There is no image in what was given"):
+    with pytest.raises(InvalidInput, match=f"There is no image in {tmp_path}"):
         finetune(tmp_path, small, QUICK)
 
 

@@ -54,9 +54,8 @@ def frozen_features(
     found = extract(images, _WithOne(backbone), labels=labels, store=store, on_progress=on_progress)
     assert not isinstance(found, dict)
     if not found.skipped and not len(found):
-        raise InvalidInput(
-            "There is no image in what was given. Give a folder with images, or a list of them."
-        )
+        where = images if isinstance(images, str | Path) else "the list"
+        raise InvalidInput(f"There is no image in {where}. Give a folder with images, or a list of them.")
     if not len(found):
         name, reason = found.skipped[0]
         raise InvalidInput(
