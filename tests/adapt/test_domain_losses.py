@@ -41,6 +41,12 @@ def test_mmd_is_tllibs() -> None:
     assert slow.dan(X, X + 2) > 5 * abs(slow.dan(X[:7], X[7:])), "a sabotage: the twin sees a shift"
 
 
+@pytest.mark.parametrize("loss", [coral_loss, mmd_loss])
+def test_one_row_varies_in_nothing_and_is_refused(loss) -> None:
+    with pytest.raises(InvalidInput, match="1 and 4 rows; how features vary takes 2"):
+        loss(torch.ones(1, 3), torch.eye(4, 3))
+
+
 def test_mcc_is_tllibs_with_its_gradient() -> None:
     logits = torch.from_numpy(RANDOM.normal(size=(9, 4)) * 3).float()
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))

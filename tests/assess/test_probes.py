@@ -207,6 +207,14 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     assert jackknife_interval(lambda kept: 0.0, 30) is None
 
 
+def test_the_class_that_ends_a_learning_curve_is_named():
+    features, labels = clustered(n=60)
+    found = few_shot(np.concatenate([features, features[:1]]), [*labels, "odd folder"], shots=(2,))[2]
+    assert "'odd folder', the smallest of" in str(found)
+    assert "2 it takes" in str(few_shot(features, ["one"] * 60, shots=(2,))[2])
+    assert "2 it takes" in str(few_shot(features, [None] * 60, shots=(2,))[2])
+
+
 def test_classes_of_one_image_have_nothing_to_test_a_learning_curve_on():
     found = few_shot(np.eye(8), list("abcdefgh"), shots=(1,))[1]
     assert "no class has a second image to test on" in str(found)

@@ -114,13 +114,16 @@ def few_shot(
     split = (by_ratio(classes.codes, seed=seed) if splits is None else splits)[0]
     tested_on = "a quarter" if splits is None else "the test images of the split"
     rows, count = unit(features, np.float32), len(classes.names)
-    spare = np.bincount(classes.codes[split.train], minlength=count) if len(split.train) else np.zeros(1)
+    spare = np.bincount(classes.codes[split.train], minlength=count)
     results = {}
     for shot in shots:
         name = f"{shot}-shot accuracy"
         protocol = f"logistic regression (C = {c:g}) on {shot} images per class, {repeats} draws, {tested_on} to test"
-        if count < 2 or spare.min() < shot:
-            reason = f"the smallest of {count} classes has {int(spare.min())} teaching images"
+        if count < 2:
+            reason = f"there are {count} classes of the 2 it takes"
+        elif spare.min() < shot:
+            least = int(spare.argmin())
+            reason = f"'{classes.names[least]}', the smallest of {count} classes, has only {int(spare[least])} to teach it"
         elif not len(split.test):
             reason = "no class has a second image to test on"
         else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from featurelens.adapt.domain.adversary import Critic, dann_loss
+from featurelens.errors import InvalidInput
 from featurelens.shapes import Float, Int64
 
 WIDTHS = tuple(2.0**k for k in (-2, -1, 0, 1, 2))
@@ -34,22 +35,33 @@ class Pair:
 
 
 def coral_loss(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Tensor, ""]:
-    """Deep CORAL (Sun & Saenko 2016): squared distance of both covariances over 4 d².
+    """Deep CORAL (Sun & Saenko 2016): squared distance of both covariances over 4 d². InvalidInput for one row.
 
     >>> round(float(coral_loss(torch.eye(3), torch.eye(3) + 5)), 6)
     0.0
     """
+    _check(x, y)
     x, y = x.float() - x.float().mean(0), y.float() - y.float().mean(0)
     gap = x.mT @ x / (len(x) - 1) - y.mT @ y / (len(y) - 1)
     return gap.square().sum() / (4 * x.shape[1] ** 2)
 
 
+def _check(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> None:
+    if min(len(x), len(y)) < 2:
+        raise InvalidInput(
+            f"The batches have {len(x)} and {len(y)} rows; how features vary takes 2 or more of each."
+        )
+
+
 def mmd_loss(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Tensor, ""]:
     """DAN's multi-kernel MMD² (Long et al. 2015): RBF kernels around the batch's mean squared distance, unbiased.
+
+    InvalidInput for one row.
 
     >>> float(mmd_loss(torch.eye(4), torch.eye(4))) < 0 < float(mmd_loss(torch.eye(4), torch.eye(4) + 5))
     True
     """
+    _check(x, y)
     n, m = len(x), len(y)
     rows = torch.cat((x, y)).float()
     rows = rows - rows.detach().mean(0)  # distances stay; lengths, which fp32 takes apart again, get small
