@@ -11,6 +11,7 @@ import numpy as np
 from featurelens.shapes import Bool, Float32, Float64
 
 _BLOCKS = 5  # in each direction
+_FULL = 4  # the last rounds look at every pixel, those before at every second in both directions
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,10 +22,10 @@ class Affine:
     shift: Float64[np.ndarray, "2"]
 
     def at(
-        self, shape: tuple[int, int]
+        self, shape: tuple[int, int], *, every: int = 1
     ) -> tuple[Float32[np.ndarray, " point"], Float32[np.ndarray, " point"]]:
-        """The places (v down, u across) of all pixels of a template of this shape, row by row."""
-        y, x = _offsets(shape)
+        """The places (v down, u across) of a template's pixels, row by row; or of those of `every` so many rows and columns."""
+        y, x = _offsets(shape, every)
         (down_y, down_x), (across_y, across_x) = (
             self.matrix.tolist()
         )  # plain numbers: the points stay float32
@@ -50,19 +51,33 @@ def fitted(
 
     Gauss-Newton on the six numbers of the map (Lucas & Kanade 1981), in `steps` rounds at most.
     """
-    y, x = _offsets(template.shape)
-    slope_y, slope_x = np.gradient(target)
-    values, matrix, shift = template.ravel(), guess.matrix.copy(), guess.shift.copy()
+    there = (target, *np.gradient(target))
+    near = _stepped(template, there, guess, max(0, steps - _FULL), every=2)
+    return None if near is None else _stepped(template, there, near, min(steps, _FULL), every=1)
+
+
+def _stepped(
+    template: Float32[np.ndarray, "row col"],
+    target_and_slopes: Sequence[Float32[np.ndarray, "rows cols"]],
+    guess: Affine,
+    steps: int,
+    *,
+    every: int,
+) -> Affine | None:
+    y, x = _offsets(template.shape, every)
+    values = template[::every, ::every].ravel()
+    matrix, shift = guess.matrix.copy(), guess.shift.copy()
     for _ in range(steps):
-        now, gy, gx, inside = _sampled((target, slope_y, slope_x), *Affine(matrix, shift).at(template.shape))
+        now, gy, gx, inside = _sampled(
+            target_and_slopes, *Affine(matrix, shift).at(template.shape, every=every)
+        )
         if inside.mean() < 0.5:
             return None
-        gain = float(now @ values) / max(float(now @ now), 1e-9)
-        steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx], 1) * (gain * inside[:, None])
-        error = (values - gain * now) * inside
-        normal = steepest.T @ steepest
+        gain = np.float32((now @ values) / max(now @ now, 1e-9))
+        steepest = np.stack([gy * y, gy * x, gy, gx * y, gx * x, gx]) * (gain * inside)
+        normal = (steepest @ steepest.T).astype(np.float64)
         normal += np.diag(1e-3 * np.diag(normal) + 1e-6)
-        step = np.linalg.solve(normal.astype(np.float64), (steepest.T @ error).astype(np.float64))
+        step = np.linalg.solve(normal, (steepest @ (values - gain * now)).astype(np.float64))
         matrix[0] += step[[0, 1]]
         shift[0] += step[2]
         matrix[1] += step[[3, 4]]
@@ -86,9 +101,11 @@ def agreement(
     return _by_blocks(template, (now * inside).reshape(template.shape), inside.reshape(template.shape))
 
 
-def _offsets(shape: tuple[int, ...]) -> tuple[Float32[np.ndarray, " point"], Float32[np.ndarray, " point"]]:
+def _offsets(
+    shape: tuple[int, ...], every: int
+) -> tuple[Float32[np.ndarray, " point"], Float32[np.ndarray, " point"]]:
     rows, cols = shape
-    row_at, col_at = np.mgrid[0:rows, 0:cols].astype(np.float32)
+    row_at, col_at = np.mgrid[0:rows:every, 0:cols:every].astype(np.float32)
     return (row_at - (rows - 1) / 2).ravel(), (col_at - (cols - 1) / 2).ravel()
 
 
