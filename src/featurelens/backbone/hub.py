@@ -112,9 +112,14 @@ def plain_errors(name: str) -> Iterator[None]:
                 f"There are no trained weights for '{name}'. Choose one of 'featurelens models', give weights=FILE, "
                 "or take random weights with pretrained=False."
             ) from error
+        if "No suitable checkpoints" in text:
+            raise BackboneError(
+                f"There are no weights in '{name}'. Copy its model.safetensors there, give weights=FILE, or take random "
+                "weights with pretrained=False."
+            ) from error
         if "Error(s) in loading" in text or "size mismatch" in str(error):
             raise BackboneError(f"The weights of '{name}' do not fit the network: {_flat(error)}") from error
-        if "client has been closed" in text or "invalid hash" in text or "No suitable checkpoints" in text:
+        if "client has been closed" in text or "invalid hash" in text:
             raise BackboneError(_advice(name, text)) from error
         raise
 
