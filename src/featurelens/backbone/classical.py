@@ -119,5 +119,8 @@ def load(request: Request) -> ClassicBackbone:
         "A classical backbone", size=request.size, weights=request.weights, mean=request.mean, std=request.std
     )
     if request.engine == "torch":
-        raise BackboneError(f"'{request.name}' is no network: it has no layers and no gradients.")
+        raise BackboneError(
+            f"'{request.name}' is no network: it has no layers and no gradients. Name a timm or torchvision network, e.g. "
+            "resnet18."
+        )
     return ClassicBackbone(request.rest)
