@@ -72,7 +72,9 @@ def test_what_is_cached_is_listed_and_used_without_a_network(empty_cache: Path, 
     assert ready == {NAME}
 
 
-def test_a_folder_without_weights_says_so_and_nothing_of_a_download(empty_cache: Path, tmp_path: Path) -> None:
+def test_a_folder_without_weights_says_so_and_nothing_of_a_download(
+    empty_cache: Path, tmp_path: Path
+) -> None:
     (tmp_path / "config.json").write_text('{"architecture": "test_vit"}')
     with pytest.raises(BackboneError, match=r"no weights in 'local-dir:.*Copy its model.safetensors") as told:
         load_backbone(f"local-dir:{tmp_path}", engine="torch", device="cpu")

@@ -83,7 +83,7 @@ def test_images_texts_and_sounds_are_fused_and_assessed(clap: Any, tmp_path: Pat
     sets = dict(zip(("text", "image", "sound"), together, strict=True))
     made, fusion = fuse_features("weights", sets)
     weights = fusion.weights.tolist()
-    assert weights[0] == min(weights), "equal texts tell nothing"
+    assert weights[0] < 1e-6, "equal texts tell nothing"
     assert made.spec.modality == "text + image + sound"
     assert measure(made).measures["mAP"].value > 0.95
 

@@ -95,6 +95,18 @@ def test_weights_are_those_of_the_cosines(sources) -> None:
     assert (fused @ fused.mT - flat).abs().max() > 1e-2
 
 
+def test_a_source_that_never_changes_gets_no_weight_and_no_slope(sources) -> None:
+    """With a weight it would only make the others count less."""
+    equal = torch.ones(len(sources[0]), 5)
+    fusion = Weighted([DIMS[0], 5]).fit([sources[0], equal])
+    fused = fusion([sources[0], equal])
+    (fused * torch.rand_like(fused)).sum().backward()
+    assert fusion.weights[1] < 1e-12
+    assert fused.norm(dim=1).detach() == pytest.approx(torch.ones(len(fused)))
+    assert fusion.logits.grad is not None
+    assert fusion.logits.grad.abs().max() < 1e-9
+
+
 def test_the_attention_weights_are_those_between_sources(sources) -> None:
     fusion = AttentionFusion(DIMS, 12, 3).fit(sources).eval()
     weights = fusion.weights(sources)

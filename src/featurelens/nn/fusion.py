@@ -19,6 +19,8 @@ FUSIONS = ("concat", "weights", "attention", "pca", "whitening")
 TRAINED = ("weights", "attention")
 _ALIKE = 1e-7
 """A number of unit vectors that varies no more than this does not vary."""
+_SILENT = -30.0
+"""The logit of a source that never changes: no weight to speak of, and no slope by which training would give it one."""
 
 
 class Concat(nn.Module):
@@ -122,8 +124,12 @@ class Weighted(nn.Module):
 
     @torch.no_grad()
     def fit(self, sources: Sources) -> Weighted:
-        """The middle of each source; InvalidInput where the examples are all alike."""
-        self.mean.copy_(_examples(sources, self.dims).mean(0))
+        """The middle of each source; one that never changes gets no weight. InvalidInput if none changes."""
+        joined = _examples(sources, self.dims)
+        self.mean.copy_(joined.mean(0))
+        for i, spread in enumerate(joined.std(0, unbiased=False).split(self.dims)):
+            if not (spread > _ALIKE).any():
+                self.logits[i] = _SILENT
         return self
 
     def forward(self, sources: Sources) -> Float[Tensor, "batch dim"]:
