@@ -14,7 +14,7 @@ from featurelens.images import members
 from featurelens.images.decode import decode
 from featurelens.images.remote import file_system
 from featurelens.scale import source_of
-from featurelens.search import Gallery
+from featurelens.search import Gallery, find_duplicates
 from fixtures.drawn import draw_many, encoded
 from fixtures.numpy_backbone import NumpyBackbone
 from scale.conftest import put_folder
@@ -66,6 +66,18 @@ def test_tar_shards(tmp_path: Path, where: str, request) -> None:
     before = backbone.embedded
     assert gallery.update().unchanged == 10
     assert backbone.embedded == before, "a shard that has been read whole is not read again"
+
+
+def test_members_of_shards_are_twins_until_the_shard_is_gone(tmp_path: Path) -> None:
+    shard(tmp_path / "shards" / "0.tar", range(3))
+    second = shard(tmp_path / "shards" / "1.tar", range(2, 5))
+    gallery = Gallery.create(tmp_path / "shards" / "*.tar", backbone=NumpyBackbone(), at=tmp_path / "g.lance")
+    gallery.update()
+    for only in (True, False):
+        (group,) = find_duplicates(gallery, exact_only=only)
+        assert {hit.name for hit in group.members} == {"0.tar/00002.png", "1.tar/00002.png"}
+    second.unlink()
+    assert find_duplicates(gallery) == []
 
 
 def test_a_damaged_shard_gives_what_it_has_and_is_listed(tmp_path: Path) -> None:

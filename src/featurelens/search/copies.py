@@ -40,8 +40,14 @@ class File:
 
     @property
     def gone(self) -> bool:
-        """Whether it was read once and is there no more."""
-        return self.digest is not None and not os.path.lexists(self.path)
+        """Whether it was read once and is there no more; of what lies within a shard, no more is known than of the shard."""
+        try:
+            os.lstat(self.path)
+        except FileNotFoundError:
+            return self.digest is not None
+        except (OSError, ValueError):  # below a file: a shard
+            return False
+        return False
 
     @property
     def hash(self) -> bytes | None:
