@@ -63,6 +63,7 @@ def test_too_few_images_are_not_cut():
     assert vote_spreads(lambda kept: {"v": np.asarray(kept, float)}, np.zeros(15, np.int64)) == {"v": 1.0}
 
 
+@pytest.mark.slow
 def test_the_width_of_leave_one_out_is_that_of_sets_drawn_anew():
     """By halves the standard error is right within a fifth; the bootstrap is too narrow, a jackknife far too wide."""
     first = [pair[0] for pair in runs()]

@@ -85,6 +85,7 @@ def test_shuffled_labels_fall_to_chance(name):
     assert abs(real.value - real.chance) > 20 * gaps.std(ddof=1) / np.sqrt(len(runs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mAP", "mAP@R", "precision@10", "silhouette"])
 def test_intervals_hold_what_other_images_of_the_same_kind_would_give(name):
     """Sets drawn anew from one population: about 95 of 100 intervals must hold the mean over all sets."""
