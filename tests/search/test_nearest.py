@@ -177,16 +177,17 @@ def test_given_vectors_take_the_place_of_those_of_the_same_names_wherever_they_s
 
 
 def test_when_most_of_the_graph_is_dead_search_still_finds_k(tmp_path, small_graphs, monkeypatch):
+    monkeypatch.setattr(hnsw, "_ALONE", 10_000)  # two threads build another graph every time, some of them worse
     vectors = clustered(4000, 16, clusters=4)
     with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=16)) as gallery:
         gallery.add(given_features(vectors))
         monkeypatch.setattr(upkeep_module, "STALE", 10.0)
         gallery.add(given_features(-vectors[:2400]))
         now = np.concatenate([-vectors[:2400], vectors[2400:]])
-        assert recall(gallery, now, vectors[:20]) >= 0.99
+        assert recall(gallery, now, vectors[:200]) >= 0.99
         assert gallery.optimize() == ["vectors", "hnsw"]
     with Gallery.open(tmp_path) as gallery:
-        assert recall(gallery, now, vectors[:20]) >= 0.99
+        assert recall(gallery, now, vectors[:200]) >= 0.99
         assert gallery.optimize() == []
 
 
