@@ -177,7 +177,8 @@ def test_given_vectors_take_the_place_of_those_of_the_same_names_wherever_they_s
 
 
 def test_when_most_of_the_graph_is_dead_search_still_finds_k(tmp_path, small_graphs, monkeypatch):
-    monkeypatch.setattr(hnsw, "_ALONE", 10_000)  # two threads build another graph every time, some of them worse
+    # two threads build another graph every time, some of them worse
+    monkeypatch.setattr(hnsw, "_ALONE", 10_000)
     vectors = clustered(4000, 16, clusters=4)
     with Gallery.create(tmp_path, backbone=NumpyBackbone(dim=16)) as gallery:
         gallery.add(given_features(vectors))
