@@ -75,7 +75,7 @@ def test_tune_then_use_what_came_out(place: Path) -> None:
     found = json.loads(changed.stdout)
     assert {"measures", "forgetting", "layers", "units"} <= found.keys()
     assert all(0 <= one["cka"] <= 1.001 for one in found["layers"])
-    assert (place / "changes" / "changes.html").stat().st_size > 5000
+    assert (place / "featurelens-out" / "changes" / "changes.html").stat().st_size > 5000
 
 
 @pytest.mark.slow
